@@ -1,0 +1,37 @@
+"""Facts, in the order in which they were committed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class EventType(StrEnum):
+    """The dotted name on the wire."""
+
+    FILE_CREATED = "file.created"
+    FILE_MODIFIED = "file.modified"
+    FILE_DELETED = "file.deleted"
+    FILE_MOVED = "file.moved"  # other directory or other root
+    FILE_RENAMED = "file.renamed"  # same directory, other name
+    FILE_DUPLICATE = "file.duplicate"  # its content is catalogued under another inode already
+    FILE_ATTRIBUTES = "file.attributes"  # owner, mode or times only; off by default
+    ROOT_OFFLINE = "root.offline"
+    ROOT_ONLINE = "root.online"
+
+
+class Event(NamedTuple):
+    """One fact as it is reported. Paths are absolute bytes; digests raw bytes or ``None``."""
+
+    seq: int
+    id: str  # UUIDv7 text
+    type: EventType
+    at_us: int  # microseconds since the epoch, UTC
+    library: str
+    path: bytes
+    old_path: bytes | None
+    size: int | None
+    blake3: bytes | None
+    xxh128: bytes | None
+    origin: str | None
+    data: dict[str, object]

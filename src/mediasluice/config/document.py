@@ -1,0 +1,264 @@
+"""Every key of the configuration document, its default and its limits; one frozen value when all is valid.
+
+Takes nested mappings of plain values (``Settings.model_validate``). Gives durations in seconds, sizes in
+bytes, paths as bytes. Fails with pydantic's ValidationError, which ``config.layers`` turns into BadSetting.
+The rooms below never see this: they get ``Library`` and ``Rules`` of the model. Source: docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from mediasluice.config import values
+from mediasluice.config.presets import PRESETS
+from mediasluice.identify.junk import DEFAULT_PATTERNS
+from mediasluice.model.roots import Library, Rules
+
+_RULES = Rules()  # the defaults of what belongs to a library are said there, once
+
+BUILT_IN = "default"  # in junk.patterns: the built-in list
+LIBRARY_NAME = "NAME"  # stands for the name of any library in a key
+SECRETS = frozenset({("database", "url")})  # never shown, not in an error either
+
+_WORDS = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+_TIME: dict[str, list[dict[str, object]]] = {
+    "anyOf": [{"type": "string", "pattern": f"^{values.DURATION.pattern}$"}, {"type": "number", "minimum": 0}]
+}
+
+Duration = Annotated[
+    float,
+    BeforeValidator(values.seconds),
+    PlainSerializer(values.duration_text, return_type=str),
+    WithJsonSchema(_TIME),
+]
+Interval = Annotated[
+    float | None,
+    BeforeValidator(values.interval),
+    PlainSerializer(lambda every: "never" if every is None else values.duration_text(every), return_type=str),
+    WithJsonSchema({"anyOf": [{"enum": list(values.NAMED_INTERVALS)}, *_TIME["anyOf"], {"type": "null"}]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(values.size),
+    PlainSerializer(values.size_text, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]}),
+]
+Hours = Annotated[
+    values.Hours,
+    BeforeValidator(values.hours),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{values.HOURS.pattern}$"}),
+]
+Globs = Annotated[tuple[str, ...], BeforeValidator(values.globs), WithJsonSchema(_WORDS)]
+Ignores = Annotated[tuple[str, ...], BeforeValidator(values.ignores), WithJsonSchema(_WORDS)]
+JunkGlobs = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: values.globs(value, keep=BUILT_IN)),
+    WithJsonSchema(_WORDS),
+]
+Extensions = Annotated[tuple[str, ...], BeforeValidator(values.extensions), WithJsonSchema(_WORDS)]
+RootPath = Annotated[
+    bytes,
+    BeforeValidator(values.root_path),
+    PlainSerializer(os.fsdecode, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+
+
+def _only(allowed: object, why: str) -> BeforeValidator:
+    """Accept one value and say why this version has no other."""
+
+    def check(value: object) -> object:
+        if value != allowed:
+            raise ValueError(why)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _switch(value: object) -> object:
+    """Take the words of the environment for the switches that they mean."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Switch = Annotated[Literal[True, False, "auto"], BeforeValidator(_switch)]
+LibraryName = Annotated[str, BeforeValidator(values.library_name)]
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """Frozen, and strict about names: an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class System(Section):
+    log_dir: RootPath | None = None
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+
+class Work(Section):
+    readers: int = Field(default=2, ge=1, le=64)
+
+
+class Settle(Section):
+    complete: Duration = _RULES.complete_s
+    unknown: Duration = _RULES.unknown_s
+    truncated: Duration = _RULES.truncated_s
+    network: Duration = _RULES.network_s
+
+
+class Import(Section):
+    max_size: Size | None = _RULES.max_size
+
+
+class Junk(Section):
+    patterns: JunkGlobs = (BUILT_IN,)
+    exclude_extensions: Extensions = _RULES.junk_exclude_extensions
+    stale_after: Duration = _RULES.stale_after_s
+
+
+class LibrarySection(Section):
+    path: RootPath
+    type: Literal["library", "inbound", "staging", "production", "photos"] = "library"
+    watch: bool = True
+    recursive: bool = _RULES.recursive
+    include: Globs = _RULES.include
+    exclude: Ignores = _RULES.exclude
+    follow_symlinks: Literal["never", "files"] = "never"
+    poll: Literal["auto", "always", "never"] = "auto"
+    debounce: Duration = _RULES.debounce_s
+    settle: Settle = Settle()
+    action: Annotated[
+        Literal["catalogue"],
+        _only("catalogue", "this version catalogues and does nothing else with a file; write catalogue"),
+    ] = "catalogue"
+    imports: Import = Field(default=Import(), alias="import")
+    junk: Junk = Junk()
+    attributes: bool = _RULES.attributes
+
+
+class FileWatch(Section):
+    """What a library that does not say it for itself gets; ``config.layers`` hands it down."""
+
+    enabled: bool = True
+    patterns: Globs = _RULES.include
+    ignore_patterns: Ignores = _RULES.exclude
+    debounce_time: Duration = _RULES.debounce_s
+    max_roots: int = Field(default=64, ge=1)  # chosen: half of the kernel's usual 128 inotify instances
+
+
+class Fingerprints(Section):
+    sha256: Switch = "auto"
+    md5: Switch = "auto"
+    sha1: Switch = "auto"
+    full: Literal["auto", "offpeak"] = "auto"
+    offpeak: Hours = values.hours("01:00-06:00")
+
+
+class Retention(Section):
+    missing: Duration = values.seconds("30d")
+
+
+class Schedules(Section):
+    audit: Interval = values.interval("@hourly")
+
+
+class Database(Section):
+    url: Annotated[
+        None,
+        _only(None, "this version keeps its catalogue as SQLite in the data directory; leave it out"),
+    ] = None
+
+
+class Settings(Section):
+    """The whole document. Two snapshots that are equal need no reload."""
+
+    preset: Literal["plain", "mediacms", "melodee", "tracktion", "media-pipeline", "mlm"] = "plain"
+    database: Database = Database()
+    system: System = System()
+    work: Work = Work()
+    sections: dict[LibraryName, LibrarySection] = Field(default_factory=dict, alias="libraries")
+    file_watch: FileWatch = FileWatch()
+    fingerprints: Fingerprints = Fingerprints()
+    retention: Retention = Retention()
+    schedules: Schedules = Schedules()
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Settings:
+        if len(self.sections) > self.file_watch.max_roots:
+            raise ValueError(
+                f"libraries: {len(self.sections)} roots are more than file_watch.max_roots allows "
+                f"({self.file_watch.max_roots})"
+            )
+        return self
+
+    def libraries(self) -> tuple[Library, ...]:
+        """Give each library as the stages know it, in the order of the document."""
+        return tuple(self._library(name, section) for name, section in self.sections.items())
+
+    def algorithms(self) -> frozenset[str]:
+        """Name the digests to compute: the two that identify a content, and those switched on beside them."""
+        asked = self.fingerprints
+        switches = {"sha256": asked.sha256, "md5": asked.md5, "sha1": asked.sha1}
+        return frozenset({"blake3", "xxh128", *(name for name, switch in switches.items() if switch is True)})
+
+    def _library(self, name: str, section: LibrarySection) -> Library:
+        junk: list[str] = []
+        for pattern in section.junk.patterns:
+            junk += DEFAULT_PATTERNS if pattern == BUILT_IN else [pattern]
+        rules = Rules(
+            recursive=section.recursive,
+            include=section.include,
+            exclude=section.exclude,
+            kinds=() if section.include else PRESETS[self.preset].kinds,
+            follow_symlinks=section.follow_symlinks,
+            poll=section.poll,
+            debounce_s=section.debounce,
+            complete_s=section.settle.complete,
+            unknown_s=section.settle.unknown,
+            truncated_s=section.settle.truncated,
+            network_s=section.settle.network,
+            junk=tuple(junk),
+            junk_exclude_extensions=section.junk.exclude_extensions,
+            stale_after_s=section.junk.stale_after,
+            max_size=section.imports.max_size,
+            attributes=section.attributes,
+        )
+        return Library(name=name, path=section.path, rules=rules, watch=section.watch)
+
+
+def keys(model: type[Section] = Settings) -> Iterator[tuple[str, ...]]:
+    """Name every setting by its path in the document; ``NAME`` stands for the name of a library."""
+    for field, info in model.model_fields.items():
+        key = info.alias or field
+        inner: Any = info.annotation
+        names: tuple[str, ...] = (key,)
+        if key == "libraries":
+            names, inner = (key, LIBRARY_NAME), get_args(inner)[1]
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from ((*names, *below) for below in keys(inner))
+        else:
+            yield names
+
+
+def json_schema() -> dict[str, Any]:
+    """Describe the document for editors: JSON Schema, draft 2020-12."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **Settings.model_json_schema(by_alias=True)}

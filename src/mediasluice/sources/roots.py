@@ -1,0 +1,185 @@
+"""Tell whether a root is there and still the same, and refuse roots that overlap.
+
+Takes absolute paths (bytes) and the identity known from before; gives :class:`RootCheck`.
+Fails with: ``RootOverlap``. A root that is lost is a value, never an error: nothing is deleted because of it.
+Source: FS_IOC_GETFSUUID of linux/fs.h (6.9); f_fsid of statvfs(3) for older kernels, where /dev/disk knows no better.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from mediasluice.errors import RootOverlap
+from mediasluice.model.paths import text
+from mediasluice.model.roots import RootIdentity
+from mediasluice.sources.mounts import Mount, MountKind, mount_of, mounts, mounts_below
+from mediasluice.sources.opening import open_directory
+
+_GET_UUID = 0x80111500  # _IOR(0x15, 0, struct fsuuid2): one byte of length, sixteen of UUID
+_BY_UUID = Path("/dev/disk/by-uuid")
+
+
+@dataclass(frozen=True, slots=True)
+class RootCheck:
+    """``reason`` says why a root is not online; ``identity`` is what was found there, if anything was."""
+
+    online: bool
+    reason: str | None
+    identity: RootIdentity | None
+
+
+def identity_of(path: bytes) -> RootIdentity:
+    """What makes the directory at ``path`` the same one after a reboot. Raises ``OSError``."""
+    if os.scandir not in os.supports_fd:
+        status = os.stat(path)
+        return RootIdentity(b"volume:%x" % status.st_dev, status.st_ino)
+    descriptor = open_directory(path, b"")
+    try:
+        status = os.fstat(descriptor)
+        mount = mount_of(descriptor)
+        inode = status.st_ino if mount.stable_inodes or not mount.id else 0
+        return RootIdentity(_filesystem(descriptor, status, mount), inode)
+    finally:
+        os.close(descriptor)
+
+
+def check_root(path: bytes, known: RootIdentity | None, had_files: bool) -> RootCheck:
+    """Look whether the root is there and is the known one; ``had_files`` says that it was not empty when last seen."""
+    try:
+        identity = identity_of(path)
+        with os.scandir(path) as entries:
+            empty = next(entries, None) is None
+    except OSError as error:
+        return RootCheck(False, _why(error), None)
+    if known is not None and not _same(known, identity):
+        what = "directory" if identity.filesystem == known.filesystem else "file system"
+        return RootCheck(False, f"replaced: another {what} is mounted or was put there", identity)
+    if empty and had_files:
+        return RootCheck(False, "emptied: it had files and has no entry at all now", identity)
+    return RootCheck(True, None, identity)
+
+
+def refuse_overlap(paths: Mapping[str, bytes]) -> None:
+    """Raise ``RootOverlap`` when one of the named roots lies inside another, also by a link or a bind mount."""
+    table = mounts()
+    seen = {name: _Place.of(path, table) for name, path in paths.items()}
+    for (one, first), (other, second) in combinations(seen.items(), 2):
+        if first.overlaps(second):
+            raise RootOverlap(
+                f"the root of {other} and the root of {one} ({text(paths[one])}) overlap",
+                path=text(paths[other]),
+                hint="give each library a directory of its own, or leave one of the two out",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a root is: by name, by inodes from it upwards, and by which parts of which file systems it shows."""
+
+    path: bytes
+    inode: tuple[int, int] | None
+    chain: frozenset[tuple[int, int]]
+    parts: tuple[tuple[bytes, bytes], ...]  # (device, path inside that file system)
+
+    @classmethod
+    def of(cls, path: bytes, table: list[Mount]) -> _Place:
+        path = os.path.realpath(path)
+        chain = [_inode(path)]
+        above = path
+        while (up := os.path.dirname(above)) != above:
+            above = up
+            chain.append(_inode(above))
+        under = [mount for mount in table if _inside(path, mount.point)]
+        parts = [(mount.device, mount.inner) for mount in table if _inside(mount.point, path)]
+        if under:
+            longest = max(len(mount.point) for mount in under)
+            mount = [mount for mount in under if len(mount.point) == longest][-1]  # the last one covers the others
+            below = os.path.relpath(path, mount.point)
+            parts.append((mount.device, os.path.normpath(mount.inner + b"/" + below)))
+        return cls(path, chain[0], frozenset(inode for inode in chain if inode is not None), tuple(parts))
+
+    def overlaps(self, other: _Place) -> bool:
+        if _inside(self.path, other.path) or _inside(other.path, self.path):
+            return True
+        if self.inode in other.chain or other.inode in self.chain:
+            return True
+        return any(
+            device == other_device and (_inside(part, other_part) or _inside(other_part, part))
+            for device, part in self.parts
+            for other_device, other_part in other.parts
+        )
+
+
+def _inside(path: bytes, above: bytes) -> bool:
+    return path == above or path.startswith(above.rstrip(b"/") + b"/")
+
+
+def _inode(path: bytes) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None  # a root may be offline; its name and its mounts still say where it would be
+    return status.st_dev, status.st_ino
+
+
+def _filesystem(descriptor: int, status: os.stat_result, mount: Mount) -> bytes:
+    """The lasting name of a file system, with the way it was learnt in front: ``uuid:``, ``fsid:`` or ``source:``."""
+    if mount.id and mount.kind is MountKind.NETWORK:
+        return b"source:" + os.fsencode(mount.type) + b":" + mount.source + b":" + mount.inner
+    fsid = b"%x" % os.fstatvfs(descriptor).f_fsid
+    uuid = _uuid(descriptor) or _uuid_of_device(status.st_dev)
+    if uuid is None:
+        return b"fsid:" + fsid if fsid != b"0" else b""
+    # All subvolumes of a btrfs have one UUID and the root inode 256; its f_fsid tells them apart.
+    return b"uuid:" + uuid + (b":" + fsid if mount.type == "btrfs" else b"")
+
+
+def _uuid(descriptor: int) -> bytes | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    import fcntl  # not there on Windows
+
+    answer = bytearray(17)
+    try:
+        fcntl.ioctl(descriptor, _GET_UUID, answer)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES):
+            return None  # an older kernel, or a file system without UUID
+        raise
+    return answer[1 : 1 + answer[0]].hex().encode()
+
+
+def _uuid_of_device(device: int) -> bytes | None:
+    """The UUID by which udev knows the block device; not there in most containers."""
+    try:
+        for link in _BY_UUID.iterdir():
+            status = link.stat()
+            if stat.S_ISBLK(status.st_mode) and status.st_rdev == device:
+                return link.name.replace("-", "").lower().encode()
+    except OSError:
+        return None
+    return None
+
+
+def _same(known: RootIdentity, found: RootIdentity) -> bool:
+    if known.ino and found.ino and known.ino != found.ino:
+        return False
+    if known.filesystem == found.filesystem:
+        return True
+    # A newer kernel tells the UUID where an older one told only f_fsid: not comparable, and the inode agreed.
+    return {known.filesystem[:5], found.filesystem[:5]} == {b"uuid:", b"fsid:"}
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return "missing: there is no such directory"
+    if error.errno == errno.ENOTDIR:
+        return "not a directory"
+    return f"unreadable: {error.strerror}"

@@ -1,0 +1,422 @@
+"""Record identified files: decide which known file each one is, and tell what changed.
+
+Takes files that were read whole; gives one verdict for each, in order. Files are recorded as if one after the
+other, but those that can only be new ones (nothing of theirs is known) go in together. Fails with: sqlite3.Error.
+
+Which file it is, the first that fits:
+    1  the one that a source saw being renamed to this path
+    2  the one that is here already; also a departed one, if it had this content
+    3  a departed one with this content, wherever it was: same inode first, then same name
+    4  one of another root with this inode and content, when the inode has no second name
+    5  the one that departed from here
+    6  a missing one with this content
+    7  a new one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from mediasluice.catalogue.ledger import COLUMNS, DISK, FileRow, Ledger, Rows, fits, stored
+from mediasluice.catalogue.rows import Outcome, Verdict
+from mediasluice.model.events import EventType
+from mediasluice.model.files import FileState, Kind
+from mediasluice.model.flow import IdentifiedFile
+
+_KIND = {kind: kind.value for kind in Kind}  # SQLite binds a plain str ten times faster than an enum member
+
+CANDIDATES = 64
+"""Files with equal content that are compared to find the best one, chosen: bounds the work where thousands of
+equal files leave at once; any of them is right then."""
+
+_CONTENTS = Rows(
+    "INSERT INTO content (id, blake3, xxh128, size, sha256, md5, sha1) VALUES {} ON CONFLICT (blake3) DO NOTHING",
+    "(?, ?, ?, ?, ?, ?, ?)",
+)
+_CONTENT_IDS = Rows("SELECT blake3, id FROM content WHERE blake3 IN ({})", "?")
+_FILES = Rows(
+    "INSERT INTO file (id, dir, name, size, mtime_ns, ctime_ns, ino, links, kind, content, quick, at_us, state, version)"
+    " VALUES {} ON CONFLICT (dir, name) WHERE state <> 'missing' DO NOTHING",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'catalogued', 1)",
+)
+_CREATED = (
+    "INSERT INTO event (type, at_us, file, version, dir, name, size, content, origin)"
+    " SELECT 'file.created', at_us, id, version, dir, name, size, content, ? FROM file"
+    " WHERE id BETWEEN ? AND ? ORDER BY id"
+)
+_DUPLICATES = Rows(
+    "WITH pair (file, other, origin) AS (VALUES {})"
+    " INSERT INTO event (type, at_us, file, version, dir, name, old_dir, old_name, size, content, origin, data)"
+    " SELECT 'file.duplicate', f.at_us, f.id, f.version, f.dir, f.name, o.dir, o.name, f.size, f.content,"
+    " pair.origin, '{{\"of\":' || o.id || '}}'"
+    " FROM pair CROSS JOIN file f ON f.id = pair.file CROSS JOIN file o ON o.id = pair.other",
+    "(?, ?, ?)",
+)
+# For files whose content is known already: another copy, whether a row has the same inode, whether one is gone.
+_COPIES = Rows(
+    "WITH pair (number, content, ino) AS (VALUES {})"
+    " SELECT number,"
+    " (SELECT f.id FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
+    " AND (f.ino <> pair.ino OR f.ino = 0) LIMIT 1),"
+    " EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
+    " AND f.ino = pair.ino AND f.ino <> 0),"
+    " EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.gone_us IS NOT NULL)"
+    " FROM pair WHERE number IS NOT NULL",
+    "(?, ?, ?)",
+)
+_WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id = f.dir JOIN root r ON r.id = d.root"
+
+
+def record(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
+    """Record the files and tell their events; see the module."""
+    contents = _content_ids(ledger, files)
+    verdicts = _record_new(ledger, files, contents, at_us)
+    for index, file in enumerate(files):
+        if index not in verdicts:
+            content = None if file.digests is None else contents[file.digests.blake3]
+            verdicts[index] = _record_one(ledger, file, content, at_us)
+    ledger.flush()
+    return [verdicts[index] for index in range(len(files))]
+
+
+# -- together -----------------------------------------------------------------------------------
+
+
+def _content_ids(ledger: Ledger, files: Iterable[IdentifiedFile]) -> dict[bytes, int]:
+    """The row of each content by its BLAKE3 digest; rows that are made get ids from ``first_content`` on."""
+    wanted = {file.digests[0]: file for file in files if file.digests is not None}
+    ledger.first_content = number = ledger.next_content
+    ids: dict[bytes, int] = {}
+    rows: list[tuple[Any, ...]] = []
+    for blake3 in sorted(wanted):  # in the order of the index: neighbours share its pages
+        file = wanted[blake3]
+        assert file.digests is not None
+        rows.append((number, blake3, file.digests[1], file.key[1], *file.digests[2:]))
+        ids[blake3] = number
+        number += 1
+    ledger.next_content = number
+    connection = ledger.connection
+    if _CONTENTS.insert(connection, rows) == len(rows):
+        return ids
+    made = {row[0] for row in connection.execute("SELECT id FROM content WHERE id >= ?", (ledger.first_content,))}
+    known = [row for row in rows if row[0] not in made]
+    ids.update(_CONTENT_IDS.ask(connection, [(row[1],) for row in known]))
+    connection.executemany(
+        "UPDATE content SET sha256 = coalesce(sha256, ?), md5 = coalesce(md5, ?), sha1 = coalesce(sha1, ?)"
+        " WHERE blake3 = ?",
+        [(*row[4:], row[1]) for row in known if any(row[4:])],
+    )
+    return ids
+
+
+def _record_new(
+    ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], at_us: int
+) -> dict[int, Verdict]:
+    """Record those files that are certainly new; gives their verdicts by index. The others are left."""
+    rows, left, asked = _rows_of_new(ledger, files, contents, at_us)
+    copies: dict[int, int] = {}
+    for index, copy, is_same, is_gone in _COPIES.ask(ledger.connection, asked):
+        if is_gone or (is_same and (copy is None or files[index].links == 1)):
+            left.add(index)  # it may be a file that was elsewhere
+        elif copy is not None:
+            copies[index] = copy
+    if left:
+        _leave_followers(files, left)
+        for index in left:
+            rows.pop(index, None)
+    _insert(ledger, rows)
+    if not rows:
+        return {}
+    _find_twins(files, rows, copies)
+    first, last = next(iter(rows.values()))[0], next(reversed(rows.values()))[0]
+    if len({files[index].origin for index in rows}) == 1:
+        runs = [(files[next(iter(rows))].origin, first, last)]
+    else:
+        runs = []
+        for origin, run in groupby(rows, key=lambda index: files[index].origin):
+            numbers = [rows[index][0] for index in run]
+            runs.append((origin, numbers[0], numbers[-1]))
+    ledger.connection.executemany(_CREATED, [(origin.value, start, end) for origin, start, end in runs])
+    _DUPLICATES.insert(
+        ledger.connection,
+        [(rows[index][0], copies[index], files[index].origin.value) for index in rows if index in copies],
+    )
+    created = Outcome.CREATED
+    return {index: Verdict(row[0], 1, created, copies.get(index)) for index, row in rows.items()}
+
+
+def _rows_of_new(
+    ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], at_us: int
+) -> tuple[dict[int, tuple[Any, ...]], set[int], list[tuple[int, int, int]]]:
+    """Make rows by index as if all files were new; those that cannot be; and what to ask of known contents."""
+    rows: dict[int, tuple[Any, ...]] = {}
+    left: set[int] = set()
+    asked: list[tuple[int, int, int]] = []
+    number, first_content = ledger.next_file, ledger.first_content
+    last_root: int | None = None
+    last_directory, place = b"", 0
+    content: int | None
+    some_departed = ledger.some_departed()
+    for index, (root, directory, name, key, links, _, _, kind, quick, digests, _, old_name) in enumerate(files):
+        if old_name is not None or (digests is None and some_departed) or not fits(key):
+            left.add(index)
+            continue
+        if directory != last_directory or root != last_root:
+            last_root, last_directory = root, directory
+            place = ledger.directory(root, directory)
+            ledger.touch(place)
+        ino, size, mtime_ns, ctime_ns = key
+        if digests is None:
+            content = None
+        else:
+            content = contents[digests[0]]
+            if content < first_content:
+                asked.append((index, content, ino))
+        rows[index] = (number, place, name, size, mtime_ns, ctime_ns, ino, links, _KIND[kind], content, quick, at_us)
+        number += 1
+    ledger.next_file = number
+    return rows, left, asked
+
+
+def _insert(ledger: Ledger, rows: dict[int, tuple[Any, ...]]) -> None:
+    """Insert what has no row at its path; drops the rest from ``rows``."""
+    values = list(rows.values())
+    if _FILES.insert(ledger.connection, values) == len(values):
+        return
+    made = {row[0] for row in ledger.connection.execute("SELECT id FROM file WHERE id >= ?", (values[0][0],))}
+    for index in [index for index, row in rows.items() if row[0] not in made]:
+        del rows[index]
+
+
+def _leave_followers(files: Sequence[IdentifiedFile], left: set[int]) -> None:
+    """Leave also what comes after one that is left and is about a path of its: order matters there."""
+    paths: set[tuple[int, bytes | None, bytes | None]] = set()
+    for index, file in enumerate(files):
+        if (file.root, file.directory, file.name) in paths:
+            left.add(index)
+        if index in left:
+            paths.add((file.root, file.directory, file.name))
+            paths.add((file.root, file.old_directory, file.old_name))
+
+
+def _find_twins(
+    files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]], copies: dict[int, int]
+) -> None:
+    """Add to ``copies`` what equals an earlier one of ``rows``. Names of one inode are no copies."""
+    firsts: dict[int, tuple[int, int, int]] = {}
+    for index, row in rows.items():
+        number, ino, content = row[0], row[6], row[9]
+        if content is None:
+            continue
+        first = firsts.setdefault(content, (number, ino, index))
+        if (
+            first[0] != number
+            and index not in copies
+            and (not ino or ino != first[1] or files[index].root != files[first[2]].root)
+        ):
+            copies[index] = first[0]
+
+
+# -- one by one ---------------------------------------------------------------------------------
+
+
+def _record_one(ledger: Ledger, file: IdentifiedFile, content: int | None, at_us: int) -> Verdict:
+    place = ledger.directory(file.root, file.directory)
+    ledger.touch(place)
+    file = file._replace(key=stored(file.key))
+    here = ledger.at(place, file.name)
+    row = _which(ledger, file, content, place, here)
+    if row is None:
+        return _create(ledger, file, content, place, at_us)
+    if here is not None and here.id != row.id:
+        ledger.replace(here, at_us)
+    return _update(ledger, row, file, content, place, at_us)
+
+
+def _create(ledger: Ledger, file: IdentifiedFile, content: int | None, place: int, at_us: int) -> Verdict:
+    number = ledger.next_file
+    ledger.next_file += 1
+    ino, size, mtime_ns, ctime_ns = file.key
+    kind, quick = _KIND[file.kind], file.quick
+    row = (number, place, file.name, size, mtime_ns, ctime_ns, ino, file.links, kind, content, quick, at_us)
+    _FILES.insert(ledger.connection, [row])
+    created = ledger.one("f.id = ?", number)
+    assert created is not None
+    ledger.tell(EventType.FILE_CREATED, created, at_us, origin=file.origin.value)
+    copy = _tell_duplicate(ledger, created, file, at_us)
+    return Verdict(number, 1, Outcome.CREATED, copy)
+
+
+def _update(
+    ledger: Ledger, row: FileRow, file: IdentifiedFile, content: int | None, place: int, at_us: int
+) -> Verdict:
+    """Bring the row of a known file to what was read, and tell what is new about it."""
+    is_new, is_restored = not row.version, row.state == FileState.MISSING
+    is_moved = (row.dir, row.name) != (place, file.name)
+    is_same = _holds(row, file, content)
+    is_filled = is_same and content != row.content and content is not None
+    version = row.version if is_same and not is_new else row.version + 1
+    ino, size, mtime_ns, ctime_ns = file.key
+    is_news = is_new or is_restored or not is_same
+    now = row._replace(
+        dir=place, name=file.name, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, ino=ino, links=file.links,
+        kind=_KIND[file.kind], state=FileState.CATALOGUED.value, reason=None, quick=file.quick, version=version,
+        content=row.content if is_same and content is None else content,
+        at_us=at_us if is_news else row.at_us,
+    )  # fmt: skip
+    if not is_same and not is_new:
+        ledger.supersede(row)
+    ledger.touch(row.dir)
+    write(ledger, now)
+    origin, came_from = file.origin.value, (row.dir, row.name)
+    if is_restored:
+        ledger.tell(EventType.FILE_CREATED, now, at_us, other=came_from, origin=origin)
+    elif is_new:
+        ledger.tell(EventType.FILE_CREATED, now, at_us, origin=origin)
+    else:
+        if is_moved:
+            tell_move(ledger, row, now, at_us, origin=origin)
+        if not is_same:
+            ledger.tell(EventType.FILE_MODIFIED, now, at_us, origin=origin)
+    copy = _tell_duplicate(ledger, now, file, at_us) if is_news or is_filled else None
+    if is_restored:
+        outcome = Outcome.RESTORED
+    elif is_new:
+        outcome = Outcome.CREATED
+    elif is_moved:
+        outcome = Outcome.MOVED
+    else:
+        outcome = Outcome.UNCHANGED if is_same else Outcome.MODIFIED
+    return Verdict(row.id, version, outcome, copy)
+
+
+def write(ledger: Ledger, row: FileRow) -> None:
+    """Write all values of a row whose file is present."""
+    sets = ", ".join(f"{name} = ?" for name in FileRow._fields[1:])
+    ledger.connection.execute(f"UPDATE file SET {sets}, gone_us = NULL WHERE id = ?", (*row[1:], row[0]))
+
+
+def tell_move(ledger: Ledger, before: FileRow, after: FileRow, at_us: int, *, origin: str | None = None) -> None:
+    """Tell that a file has another path; its content in the event is the one from before."""
+    what = EventType.FILE_RENAMED if before.dir == after.dir else EventType.FILE_MOVED
+    moved = before._replace(dir=after.dir, name=after.name)
+    ledger.tell(what, moved, at_us, other=(before.dir, before.name), origin=origin)
+
+
+def _holds(row: FileRow, file: IdentifiedFile, content: int | None) -> bool:
+    """Whether the row's content is what was read now.
+
+    Where only quick digests are there, they must agree; without full digests of what was read now the time of the
+    last change must agree as well.
+    """
+    if content is not None and row.content is not None:
+        return row.content == content
+    if row.quick != file.quick or row.size != file.key.size:
+        return False
+    return content is not None or row.mtime_ns == file.key.mtime_ns
+
+
+def _tell_duplicate(ledger: Ledger, row: FileRow, file: IdentifiedFile, at_us: int) -> int | None:
+    """Tell of another present copy, if there is one; gives its id. Names of one inode are no copies."""
+    if row.content is None:
+        return None
+    copies = "f.content = ? AND f.state = 'catalogued' AND f.id <> ?"
+    copy = ledger.one(f"{copies} AND (f.ino <> ? OR f.ino = 0)", row.content, row.id, row.ino)
+    if copy is None:  # the same inode number on another file system
+        same = ledger.connection.execute(
+            f"{_WITH_ROOT} WHERE {copies} AND f.ino = ? LIMIT {CANDIDATES}", (row.content, row.id, row.ino)
+        )
+        disk = ledger.disk(file.root)
+        copy = next((FileRow._make(other[:-2]) for other in same if other[-1] != disk), None)
+    if copy is None:
+        return None
+    ledger.tell(
+        EventType.FILE_DUPLICATE,
+        row,
+        at_us,
+        other=(copy.dir, copy.name),
+        origin=file.origin.value,
+        data=f'{{"of":{copy.id}}}',
+    )
+    return copy.id
+
+
+# -- which file it is ---------------------------------------------------------------------------
+
+
+def _which(
+    ledger: Ledger, file: IdentifiedFile, content: int | None, place: int, here: FileRow | None
+) -> FileRow | None:
+    """Choose the row of a file, or ``None`` for a new one; the order of the module's table."""
+    renamed = _renamed(ledger, file, content)
+    if renamed is not None and (here is None or renamed.id != here.id):
+        if renamed.version or here is None:
+            return renamed
+        ledger.touch(renamed.dir)
+        ledger.drop(renamed)  # a temporary name of what is here: nobody was told of it
+    is_departed = here is not None and here.state == FileState.DEPARTED
+    if here is not None and here.version and (not is_departed or _holds(here, file, content)):
+        return here
+    found = _departed(ledger, file, content) or _left_other_root(ledger, file, content)
+    if found is None and (here is None or not here.version):
+        found = _missing(ledger, file, content, place)
+    return found or here
+
+
+def _renamed(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:
+    """The file that a source saw leaving its path for this one; not another one that is there by now."""
+    if file.old_directory is None or file.old_name is None:
+        return None
+    place = ledger.known_directory(file.root, file.old_directory)
+    row = None if place is None else ledger.at(place, file.old_name)
+    if row is None or (row.ino and file.key.ino and row.ino != file.key.ino and not _holds(row, file, content)):
+        return None
+    return row
+
+
+def _departed(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:
+    disk, ino = ledger.disk(file.root), file.key.ino
+    if content is not None:
+        gone = "WHERE f.content = ? AND f.state = 'departed' AND f.gone_us IS NOT NULL"
+        rows = _candidates(ledger, f"{gone} AND f.ino = ?", content, ino)
+        same = [row for row, _, other in rows if ino and other == disk]
+        if same:
+            return same[0]
+        rows = _candidates(ledger, gone, content)
+        if rows:
+            return max(rows, key=lambda found: (found[0].name == file.name, found[1] == file.root))[0]
+    if not ino:
+        return None
+    rows = _candidates(
+        ledger,
+        "WHERE f.quick = ? AND f.gone_us IS NOT NULL AND f.state = 'departed' AND f.ino = ? AND f.size = ?"
+        " AND f.mtime_ns = ? AND (f.content IS NULL OR ? IS NULL)",
+        file.quick, ino, file.key.size, file.key.mtime_ns, content,
+    )  # fmt: skip
+    return next((row for row, _, other in rows if other == disk), None)
+
+
+def _left_other_root(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:
+    """The same inode and content under another root that was not looked at yet: with one link it is not there."""
+    ino = file.key.ino
+    if content is None or not ino or file.links != 1:
+        return None
+    rows = _candidates(ledger, "WHERE f.content = ? AND f.state = 'catalogued' AND f.ino = ?", content, ino)
+    disk = ledger.disk(file.root)
+    return next((row for row, root, other in rows if root != file.root and other == disk), None)
+
+
+def _missing(ledger: Ledger, file: IdentifiedFile, content: int | None, place: int) -> FileRow | None:
+    if content is None:
+        return None
+    rows = _candidates(ledger, "WHERE f.content = ? AND f.state = 'missing' AND f.gone_us IS NOT NULL", content)
+    if not rows:
+        return None
+    return max((row for row, _, _ in rows), key=lambda row: (row.name == file.name, row.dir == place, row.id))
+
+
+def _candidates(ledger: Ledger, where: str, *values: object) -> list[tuple[FileRow, int, bytes | int]]:
+    found = ledger.connection.execute(f"{_WITH_ROOT} {where} LIMIT {CANDIDATES}", values)
+    return [(FileRow._make(row[:-2]), row[-2], row[-1]) for row in found]

@@ -1,0 +1,160 @@
+"""What the catalogue takes and gives: its frozen row types.
+
+Paths are bytes, absolute where a field is called ``path``; sizes in bytes, ``_ns`` nanoseconds and ``_us``
+microseconds since the epoch (UTC); digests are raw bytes or ``None``. Fails with: nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import StrEnum
+from typing import NamedTuple
+
+from mediasluice.model.files import ChangeKey, FileState, Kind
+from mediasluice.model.flow import RootId
+from mediasluice.model.roots import RootIdentity, RootState, WatchMode
+
+
+class RootRow(NamedTuple):
+    """A root with what is known of it. ``identity`` is ``None`` until it was seen for the first time."""
+
+    id: RootId
+    library: str
+    path: bytes
+    identity: RootIdentity | None
+    state: RootState
+    reason: str | None
+    since_us: int  # when this state began
+    watched: WatchMode
+    has_files: bool  # at least one is present
+
+
+_ROOTS = (
+    "SELECT r.id, l.name, r.path, r.filesystem, r.ino, r.state, r.reason, r.since_us, r.watched,"
+    " EXISTS (SELECT 1 FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
+    " WHERE d.root = r.id AND f.gone_us IS NULL)"
+    " FROM root r JOIN library l ON l.id = r.library"
+)
+
+
+def roots_of(connection: sqlite3.Connection, where: str = "1", *values: object) -> list[RootRow]:
+    """Read the roots that fit, in the order of their paths."""
+    rows = []
+    found = connection.execute(f"{_ROOTS} WHERE {where} ORDER BY r.path", values)
+    for root, library, path, filesystem, ino, state, reason, since_us, watched, has_files in found:
+        identity = None if filesystem is None else RootIdentity(filesystem, ino if ino >= 0 else ino + (1 << 64))
+        rows.append(
+            RootRow(
+                root, library, path, identity, RootState(state), reason, since_us, WatchMode(watched), bool(has_files)
+            )
+        )
+    return rows
+
+
+class Observed(NamedTuple):
+    """A file that is there but not catalogued: unsettled, held, empty, junk, skipped or unreadable."""
+
+    root: RootId
+    directory: bytes
+    name: bytes
+    key: ChangeKey
+    links: int
+    kind: Kind
+    state: FileState
+    reason: str | None
+
+
+class Outcome(StrEnum):
+    """What became of a file that was recorded."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+    MOVED = "moved"  # it is known from another path; it may have changed on the way
+    RESTORED = "restored"  # it was missing and its content came back
+    UNCHANGED = "unchanged"  # nothing to tell
+
+
+class Verdict(NamedTuple):
+    """What recording one file came to."""
+
+    file: int
+    version: int
+    outcome: Outcome
+    duplicate_of: int | None  # another present file with the same content, if that is news
+
+
+class Departed(NamedTuple):
+    """A file that left its path; nobody has decided yet whether it moved or was deleted."""
+
+    file: int
+    root: RootId
+    directory: bytes
+    name: bytes
+    size: int
+    has_content: bool
+    gone_us: int
+
+
+class Known(NamedTuple):
+    """A file that is present or departed, as a scan compares it.
+
+    ``key`` is the one at which the content was read. A catalogued file that is being rewritten keeps it.
+    """
+
+    file: int
+    key: ChangeKey
+    state: FileState
+    has_content: bool
+    links: int
+
+
+class FileLine(NamedTuple):
+    """A file as it is listed."""
+
+    id: int
+    library: str
+    path: bytes
+    size: int
+    mtime_ns: int
+    kind: Kind
+    state: FileState
+    reason: str | None
+    blake3: bytes | None
+    xxh128: bytes | None
+    links: int
+    version: int
+
+
+class Copy(NamedTuple):
+    """One name of a content. Names with equal ``filesystem`` and ``ino`` are one file, unless ``ino`` is 0."""
+
+    library: str
+    path: bytes
+    filesystem: bytes
+    ino: int
+
+
+class DuplicateGroup(NamedTuple):
+    """All names of one content that exists in at least two files."""
+
+    size: int
+    blake3: bytes
+    files: list[Copy]
+
+
+class DuplicateTotals(NamedTuple):
+    """Groups of equal files, the files beyond the first of each group, and the bytes these take."""
+
+    groups: int
+    files: int
+    bytes: int
+
+
+class Lacking(NamedTuple):
+    """A catalogued file whose full digests are still owed."""
+
+    file: int
+    root: RootId
+    directory: bytes
+    name: bytes
+    key: ChangeKey

@@ -1,0 +1,197 @@
+"""The tables of the catalogue: the one definition from which databases are created and migrated.
+
+Gives ``METADATA`` (SQLAlchemy) and ``schema_sql()``, its text for SQLite. A fresh database is made from that
+text, kept beside this module as ``schema.sql``, so that nobody imports SQLAlchemy to run; write it again with
+``python -m mediasluice.catalogue.schema > src/mediasluice/catalogue/schema.sql``. Units: sizes in bytes, ``_us``
+microseconds since the epoch (UTC), ``_ns`` nanoseconds. Paths, names and digests are bytes. Fails with: nothing.
+Source: measurements of directory-relative names and of index costs, docs/adr.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from mediasluice.catalogue.connect import APPLICATION_ID, SCHEMA_VERSION
+
+METADATA = MetaData()
+
+_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows only by the type INTEGER
+
+
+def _partial(name: str, *columns: Column[object], where: str, unique: bool = False) -> Index:
+    """An index over some rows only, spelled the same for both engines."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+meta = Table(
+    "meta",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""``epoch``: names this event log; a cursor of another log is worthless here."""
+
+library = Table(
+    "library",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+root = Table(
+    "root",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("library", _ID, ForeignKey("library.id"), nullable=False),
+    Column("path", LargeBinary, nullable=False, unique=True),  # absolute
+    Column("filesystem", LargeBinary),  # with ino: RootIdentity; NULL until the root was seen
+    Column("ino", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("since_us", BigInteger, nullable=False),  # when this state began
+    Column("watched", Text, nullable=False),
+)
+
+dir_ = Table(
+    "dir",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("root", _ID, ForeignKey("root.id"), nullable=False),
+    Column("path", LargeBinary, nullable=False),  # relative to the root, b"" is the root itself
+    Column("signature", LargeBinary),  # only while every listed file is catalogued at exactly those values
+    Column("mtime_ns", BigInteger),  # of the directory itself; NULL: never sealed, or not there any more
+    UniqueConstraint("root", "path"),
+)
+"""A row never changes its path: a directory that is renamed gets another row, and events that name this one
+go on to say what was true when they happened."""
+
+content = Table(
+    "content",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("blake3", LargeBinary, nullable=False, unique=True),
+    Column("xxh128", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", LargeBinary),
+    Column("md5", LargeBinary),
+    Column("sha1", LargeBinary),
+)
+
+file = Table(
+    "file",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("dir", _ID, ForeignKey("dir.id"), nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("ino", BigInteger, nullable=False),  # 64 bits, stored as signed; 0 where inodes are not stable
+    Column("links", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("content", _ID, ForeignKey("content.id")),
+    Column("quick", LargeBinary),
+    Column("version", Integer, nullable=False),  # 0: no event has told of this file yet
+    Column("at_us", BigInteger, nullable=False),  # when this version was recorded
+    Column("gone_us", BigInteger),  # set in the states departed and missing
+)
+# One row for each path that is not missing; a departed file keeps its path until it is decided about.
+_partial("file_path", file.c.dir, file.c.name, where="state <> 'missing'", unique=True)
+_partial("file_missing", file.c.dir, file.c.name, where="state = 'missing'")
+# Copies of a content. With the inode, because hard links are one copy and must be told apart without a visit
+# to each row; without the other states, so that totals are counted in the index alone.
+_partial(
+    "file_copy", file.c.content, file.c.ino, where="state = 'catalogued' AND content IS NOT NULL"
+)
+# The next four hold a row only after something left, or while full digests are still owed: free on a first scan.
+_partial("file_gone", file.c.state, file.c.gone_us, where="gone_us IS NOT NULL")
+_partial("file_gone_content", file.c.content, file.c.state, file.c.ino, where="gone_us IS NOT NULL")
+_partial("file_gone_quick", file.c.quick, where="gone_us IS NOT NULL")
+_partial("file_lacking", file.c.id, where="state = 'catalogued' AND content IS NULL")
+
+file_version = Table(
+    "file_version",
+    METADATA,
+    Column("file", _ID, ForeignKey("file.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("content", _ID, ForeignKey("content.id")),
+    Column("at_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Superseded versions; never changed once written. The current one is the row in ``file``."""
+
+event = Table(
+    "event",
+    METADATA,
+    Column("seq", _ID, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("file", _ID),  # NULL for events of a root; the file's row may be pruned before its events
+    Column("version", Integer),
+    Column("dir", _ID, ForeignKey("dir.id"), nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    # The other place of the event: where a moved file was, where the original of a duplicate is, where a file
+    # that came back was seen last.
+    Column("old_dir", _ID, ForeignKey("dir.id")),
+    Column("old_name", LargeBinary),
+    Column("size", BigInteger),
+    Column("content", _ID, ForeignKey("content.id")),
+    Column("origin", Text),
+    Column("data", Text),  # a JSON object
+    sqlite_autoincrement=True,
+)
+Index("event_file", event.c.file)
+Index("event_dir", event.c.dir)
+_partial("event_old_dir", event.c.old_dir, where="old_dir IS NOT NULL")
+
+learned = Table(
+    "learned",
+    METADATA,
+    Column("root", _ID, ForeignKey("root.id"), primary_key=True),
+    Column("directory", LargeBinary, primary_key=True),
+    Column("extension", LargeBinary, primary_key=True),
+    Column("quiet_s", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Quiet periods that were found too short for the files of this extension in this directory."""
+
+
+def schema_sql() -> str:
+    """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""
+    dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+    statements = [f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {SCHEMA_VERSION}"]
+    for table in METADATA.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):
+            statements.append(str(CreateIndex(index).compile(dialect=dialect)).strip())
+    # Alembic's own note of where it is; SCHEMA_VERSION says the same to those who do not import Alembic.
+    statements.append("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    statements.append(f"INSERT INTO alembic_version VALUES ('{SCHEMA_VERSION:04}')")
+    lines = (line.rstrip() for statement in statements for line in f"{statement};\n".split("\n"))
+    return "\n".join(lines).replace("\t", "    ").replace("\n WITHOUT", " WITHOUT")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_sql())

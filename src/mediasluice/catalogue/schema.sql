@@ -1,0 +1,143 @@
+PRAGMA application_id = 1397511491;
+
+PRAGMA user_version = 1;
+
+CREATE TABLE content (
+    id INTEGER NOT NULL,
+    blake3 BLOB NOT NULL,
+    xxh128 BLOB NOT NULL,
+    size BIGINT NOT NULL,
+    sha256 BLOB,
+    md5 BLOB,
+    sha1 BLOB,
+    PRIMARY KEY (id),
+    UNIQUE (blake3)
+);
+
+CREATE TABLE library (
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
+
+CREATE TABLE meta (
+    "key" TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY ("key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE root (
+    id INTEGER NOT NULL,
+    library INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    filesystem BLOB,
+    ino BIGINT,
+    state TEXT NOT NULL,
+    reason TEXT,
+    since_us BIGINT NOT NULL,
+    watched TEXT NOT NULL,
+    PRIMARY KEY (id),
+    FOREIGN KEY(library) REFERENCES library (id),
+    UNIQUE (path)
+);
+
+CREATE TABLE dir (
+    id INTEGER NOT NULL,
+    root INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    signature BLOB,
+    mtime_ns BIGINT,
+    PRIMARY KEY (id),
+    UNIQUE (root, path),
+    FOREIGN KEY(root) REFERENCES root (id)
+);
+
+CREATE TABLE learned (
+    root INTEGER NOT NULL,
+    directory BLOB NOT NULL,
+    extension BLOB NOT NULL,
+    quiet_s FLOAT NOT NULL,
+    PRIMARY KEY (root, directory, extension),
+    FOREIGN KEY(root) REFERENCES root (id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE event (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    type TEXT NOT NULL,
+    at_us BIGINT NOT NULL,
+    file INTEGER,
+    version INTEGER,
+    dir INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    old_dir INTEGER,
+    old_name BLOB,
+    size BIGINT,
+    content INTEGER,
+    origin TEXT,
+    data TEXT,
+    FOREIGN KEY(dir) REFERENCES dir (id),
+    FOREIGN KEY(old_dir) REFERENCES dir (id),
+    FOREIGN KEY(content) REFERENCES content (id)
+);
+
+CREATE INDEX event_dir ON event (dir);
+
+CREATE INDEX event_file ON event (file);
+
+CREATE INDEX event_old_dir ON event (old_dir) WHERE old_dir IS NOT NULL;
+
+CREATE TABLE file (
+    id INTEGER NOT NULL,
+    dir INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    size BIGINT NOT NULL,
+    mtime_ns BIGINT NOT NULL,
+    ctime_ns BIGINT NOT NULL,
+    ino BIGINT NOT NULL,
+    links INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    content INTEGER,
+    quick BLOB,
+    version INTEGER NOT NULL,
+    at_us BIGINT NOT NULL,
+    gone_us BIGINT,
+    PRIMARY KEY (id),
+    FOREIGN KEY(dir) REFERENCES dir (id),
+    FOREIGN KEY(content) REFERENCES content (id)
+);
+
+CREATE INDEX file_copy ON file (content, ino) WHERE state = 'catalogued' AND content IS NOT NULL;
+
+CREATE INDEX file_gone ON file (state, gone_us) WHERE gone_us IS NOT NULL;
+
+CREATE INDEX file_gone_content ON file (content, state, ino) WHERE gone_us IS NOT NULL;
+
+CREATE INDEX file_gone_quick ON file (quick) WHERE gone_us IS NOT NULL;
+
+CREATE INDEX file_lacking ON file (id) WHERE state = 'catalogued' AND content IS NULL;
+
+CREATE INDEX file_missing ON file (dir, name) WHERE state = 'missing';
+
+CREATE UNIQUE INDEX file_path ON file (dir, name) WHERE state <> 'missing';
+
+CREATE TABLE file_version (
+    file INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    size BIGINT NOT NULL,
+    mtime_ns BIGINT NOT NULL,
+    content INTEGER,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (file, version),
+    FOREIGN KEY(file) REFERENCES file (id),
+    FOREIGN KEY(content) REFERENCES content (id)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
+
+INSERT INTO alembic_version VALUES ('0001');

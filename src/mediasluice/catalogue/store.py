@@ -1,0 +1,286 @@
+"""The catalogue as its one writer sees it: every change of it, in transactions.
+
+Takes files, sightings and decisions with times in microseconds (UTC); gives verdicts and rows. Each method is one
+transaction, or a part of the one that :meth:`Catalogue.transaction` opened; a fact and its event are committed
+together or not at all. One thread at a time. Fails with: ForeignDatabase and ConfigError (on opening), DiskFull
+(the transaction was rolled back whole and can be run again), Unavailable (another program holds the write lock).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from mediasluice.catalogue import presence
+from mediasluice.catalogue.connect import copy_database, open_writer, translated
+from mediasluice.catalogue.ledger import Ledger
+from mediasluice.catalogue.record import record
+from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of
+from mediasluice.model.events import EventType
+from mediasluice.model.files import ChangeKey
+from mediasluice.model.flow import IdentifiedFile, RootId
+from mediasluice.model.roots import Library, RootIdentity, RootState, WatchMode
+
+CLOSE_WAIT_MS = 500  # chosen: a reader that holds on keeps the WAL file, nothing worse
+
+
+class Catalogue:
+    """The writer. Opened by the holder of the data directory's lock."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        self._file = file
+        self._connection = connection
+        self._ledger = Ledger(connection)
+        self._depth = 0
+        self._broken = False
+
+    @classmethod
+    def open(cls, file: Path) -> Catalogue:
+        """Open the catalogue at ``file``; make it or bring it up to date first if need be."""
+        return cls(file, open_writer(file))
+
+    def close(self) -> None:
+        """Move the WAL into the database as far as readers allow, and disconnect."""
+        try:
+            self._connection.execute(f"PRAGMA busy_timeout = {CLOSE_WAIT_MS}")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:
+            # On a full or broken disk everything that was committed stays in the WAL, and the next opening reads it.
+            pass
+        finally:
+            self._connection.close()
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold several changes together; an inner one joins the outer. Any error undoes all of it."""
+        if self._depth:
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._broken = True
+                raise
+            finally:
+                self._depth -= 1
+            return
+        with translated(self._file):
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._depth, self._broken = 1, False
+            try:
+                yield
+                if self._broken:
+                    raise RuntimeError("a part of this transaction failed; what is left of it cannot be committed")
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite itself may have rolled back already
+                    self._connection.execute("ROLLBACK")
+                self._ledger.forget()
+                raise
+            finally:
+                self._depth = 0
+
+    # -- roots ------------------------------------------------------------------------------------
+
+    def register(self, library: Library, identity: RootIdentity | None) -> RootRow:
+        """Find or make the root of a library. A root that has no identity yet gets this one."""
+        with self.transaction():
+            run = self._connection.execute
+            run("INSERT INTO library (name) VALUES (?) ON CONFLICT (name) DO NOTHING", (library.name,))
+            run(
+                "INSERT INTO root (library, path, state, since_us, watched)"
+                " VALUES ((SELECT id FROM library WHERE name = ?), ?, ?, 0, ?)"
+                " ON CONFLICT (path) DO UPDATE SET library = excluded.library",
+                (library.name, library.path, RootState.ONLINE.value, WatchMode.EVENTS.value),
+            )
+            root = roots_of(self._connection, "r.path = ?", library.path)[0]
+            if identity is not None and root.identity is None:
+                self._identify(root.id, identity)
+                root = root._replace(identity=identity)
+            return root
+
+    def unregister(self, root: RootId) -> None:
+        """Take back the registration of a root that nothing was ever known of."""
+        with self.transaction():
+            unknown = "id = ? AND NOT EXISTS (SELECT 1 FROM dir WHERE root = ?)"
+            self._connection.execute(f"DELETE FROM root WHERE {unknown}", (root, root))
+            self._connection.execute("DELETE FROM library WHERE id NOT IN (SELECT library FROM root)")
+
+    def set_root(
+        self,
+        root: RootId,
+        *,
+        state: RootState,
+        reason: str | None,
+        identity: RootIdentity | None = None,
+        watched: WatchMode | None = None,
+        at_us: int,
+    ) -> None:
+        """Note how a root is doing; going offline and coming back are events."""
+        with self.transaction():
+            if identity is not None:
+                self._identify(root, identity)
+            if watched is not None:
+                self._connection.execute("UPDATE root SET watched = ? WHERE id = ?", (watched.value, root))
+            was = self._connection.execute("SELECT state FROM root WHERE id = ?", (root,)).fetchone()[0]
+            self._connection.execute(
+                "UPDATE root SET since_us = CASE WHEN state = :state AND since_us > 0 THEN since_us ELSE :at_us END,"
+                " state = :state, reason = :reason WHERE id = :root",
+                {"state": state.value, "reason": reason, "at_us": at_us, "root": root},
+            )
+            if (was == RootState.OFFLINE) != (state is RootState.OFFLINE):
+                what = EventType.ROOT_OFFLINE if state is RootState.OFFLINE else EventType.ROOT_ONLINE
+                data = None if reason is None else json.dumps({"reason": reason})
+                self._ledger.tell_root(what, root, at_us, data)
+            self._ledger.flush()
+
+    def watch(self, root: RootId, *, watched: bool) -> None:
+        """Note whether a root is watched at the moment."""
+        mode = WatchMode.EVENTS if watched else WatchMode.OFF
+        with self.transaction():
+            self._connection.execute("UPDATE root SET watched = ? WHERE id = ?", (mode.value, root))
+
+    def watch_only(self, roots: Collection[RootId]) -> None:
+        """Note that every other root is not watched: known, but not missing."""
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE root SET watched = ? WHERE id NOT IN (SELECT value FROM json_each(?))",
+                (WatchMode.OFF.value, json.dumps(list(roots))),
+            )
+
+    def _identify(self, root: RootId, identity: RootIdentity) -> None:
+        ino = identity.ino if identity.ino < 1 << 63 else identity.ino - (1 << 64)
+        values = (identity.filesystem, ino, root)
+        self._connection.execute("UPDATE root SET filesystem = ?, ino = ? WHERE id = ?", values)
+        self._ledger.forget_disks()
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def record(self, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
+        """Catalogue files that were read whole, as if one after the other; see ``record``."""
+        with self.transaction():
+            return record(self._ledger, files, at_us)
+
+    def observe(self, rows: Sequence[Observed], at_us: int) -> None:
+        """Note files that are there and not catalogued.
+
+        What is known of a catalogued file stays while it is being rewritten or cannot be read. One that changed and
+        is not wanted any more becomes a version without content.
+        """
+        with self.transaction():
+            presence.observe(self._ledger, rows, at_us)
+
+    def attributes(self, root: RootId, directory: bytes, name: bytes, at_us: int) -> bool:
+        """Tell that owner, mode or times of a catalogued file changed; ``False`` if there is none."""
+        with self.transaction():
+            return presence.change_attributes(self._ledger, root, directory, name, at_us)
+
+    def move(  # noqa: PLR0913 - two paths and what was found at the second
+        self,
+        root: RootId,
+        old_directory: bytes,
+        old_name: bytes,
+        directory: bytes,
+        name: bytes,
+        key: ChangeKey,
+        links: int,
+        at_us: int,
+    ) -> bool:
+        """Give a file another path; ``False`` if none is known at the old one. It settles again if its key changed."""
+        with self.transaction():
+            return presence.move(self._ledger, root, (old_directory, old_name), (directory, name), key, links, at_us)
+
+    def move_tree(self, root: RootId, old_directory: bytes, directory: bytes, at_us: int) -> int:
+        """Give all files at and below a directory their new paths; gives how many."""
+        with self.transaction():
+            return presence.move_tree(self._ledger, root, old_directory, directory, at_us)
+
+    def depart(self, root: RootId, names: Iterable[tuple[bytes, bytes]], at_us: int) -> int:
+        """Note that (directory, name) pairs are gone; gives how many files were present under them."""
+        with self.transaction():
+            return presence.depart(self._ledger, root, names, at_us)
+
+    def depart_tree(self, root: RootId, directory: bytes, at_us: int) -> int:
+        """Note that a directory is gone with everything below it; gives how many files were present there."""
+        with self.transaction():
+            return presence.depart_tree(self._ledger, root, directory, at_us)
+
+    def departed(self, roots: Collection[RootId], limit: int) -> list[Departed]:
+        """Files of these roots whose fate is undecided, those gone longest first."""
+        found = self._connection.execute(
+            "SELECT f.id, d.root, d.path, f.name, f.size, f.content IS NOT NULL, f.gone_us"
+            " FROM file f JOIN dir d ON d.id = f.dir"
+            " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL"
+            " AND d.root IN (SELECT value FROM json_each(?)) ORDER BY f.gone_us LIMIT ?",
+            (json.dumps(list(roots)), limit),
+        )
+        return [Departed(*row[:5], bool(row[5]), row[6]) for row in found]
+
+    def delete(self, files: Iterable[int], at_us: int) -> int:
+        """Decide that departed files are deleted; those that came back meanwhile are left. Gives the events told."""
+        with self.transaction():
+            return presence.delete(self._ledger, files, at_us)
+
+    def restore(self, files: Iterable[int]) -> None:
+        """Take departed files back: they are still there."""
+        with self.transaction():
+            presence.restore(self._ledger, files)
+
+    def prune(self, missing_before_us: int) -> int:
+        """Forget files that are missing since before that time; gives how many. Their events stay."""
+        with self.transaction():
+            return presence.prune(self._ledger, missing_before_us)
+
+    def present(self, root: RootId) -> bool:
+        """Whether any file of this root is there, by what the catalogue knows."""
+        return roots_of(self._connection, "r.id = ?", root)[0].has_files
+
+    # -- directories ------------------------------------------------------------------------------
+
+    def seal(self, root: RootId, directories: Iterable[tuple[bytes, bytes | None, int]]) -> None:
+        """Store (directory, signature, mtime_ns): everything in it is catalogued as the signature says."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT INTO dir (root, path, signature, mtime_ns) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (root, path) DO UPDATE SET signature = excluded.signature, mtime_ns = excluded.mtime_ns",
+                [(root, directory, signature, mtime_ns) for directory, signature, mtime_ns in directories],
+            )
+
+    def forget_directories(self, root: RootId, directories: Iterable[bytes]) -> None:
+        """Note that these directories are not there any more; their files are not touched."""
+        with self.transaction():
+            self._connection.executemany(
+                "UPDATE dir SET signature = NULL, mtime_ns = NULL WHERE root = ? AND path = ?",
+                [(root, directory) for directory in directories],
+            )
+
+    # -- the rest ---------------------------------------------------------------------------------
+
+    def save_learned(self, changes: Mapping[tuple[RootId, bytes, bytes], float]) -> None:
+        """Keep quiet periods [s] by (root, directory, extension)."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT INTO learned (root, directory, extension, quiet_s) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET quiet_s = excluded.quiet_s",
+                [(*key, quiet_s) for key, quiet_s in changes.items()],
+            )
+
+    def backup(self, target: Path) -> None:
+        """Copy the catalogue, as it is now, into one file."""
+        copy_database(self._connection, target)
+
+    def checkpoint(self) -> None:
+        """Move committed pages from the WAL into the database, as far as readers allow; waits for nobody."""
+        with translated(self._file):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")

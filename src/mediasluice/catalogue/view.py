@@ -1,0 +1,345 @@
+"""Read the catalogue: what a scan compares with, what is listed, the event log, duplicates.
+
+Takes root ids and paths; gives rows and events, streamed in pages that each end their own read transaction, so that
+a slow reader never keeps the writer's WAL from being used again. Paths are bytes; ``path`` fields are absolute.
+Each thread opens its own. Fails with: ForeignDatabase and ConfigError (on opening), Unavailable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mediasluice.catalogue.connect import open_reader
+from mediasluice.catalogue.ledger import DISK, Rows, loaded
+from mediasluice.catalogue.presence import BELOW, below
+from mediasluice.catalogue.rows import (
+    Copy,
+    DuplicateGroup,
+    DuplicateTotals,
+    FileLine,
+    Known,
+    Lacking,
+    RootRow,
+    roots_of,
+)
+from mediasluice.model.events import Event, EventType
+from mediasluice.model.files import FileState, Kind
+from mediasluice.model.flow import RootId
+from mediasluice.model.paths import join, split, text
+
+PAGE = 2_000  # rows of one read transaction, chosen: about 5 ms
+
+_KNOWN = "f.id, f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, f.content IS NOT NULL, f.links"
+_SIGNATURES = Rows(
+    "WITH wanted (root, path) AS (VALUES {})"
+    " SELECT d.path, d.signature FROM wanted CROSS JOIN dir d ON d.root = wanted.root AND d.path = wanted.path",
+    "(?, ?)",
+)
+_FILES = (
+    "SELECT f.id, l.name, r.path, d.path, f.name, f.size, f.mtime_ns, f.kind, f.state, f.reason, c.blake3, c.xxh128,"
+    " f.links, f.version FROM file f CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
+    " CROSS JOIN library l ON l.id = r.library LEFT JOIN content c ON c.id = f.content"
+)
+_EVENTS = (
+    "SELECT e.seq, e.type, e.at_us, l.name, r.path, d.path, e.name, old_r.path, old_d.path, e.old_name, e.size,"
+    " c.blake3, c.xxh128, e.origin, e.data FROM event e CROSS JOIN dir d ON d.id = e.dir"
+    " CROSS JOIN root r ON r.id = d.root CROSS JOIN library l ON l.id = r.library"
+    " LEFT JOIN dir old_d ON old_d.id = e.old_dir LEFT JOIN root old_r ON old_r.id = old_d.root"
+    " LEFT JOIN content c ON c.id = e.content"
+)
+_COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
+
+
+class View:
+    """A read-only connection. One thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._run = connection.execute
+
+    @classmethod
+    def open(cls, file: Path) -> View:
+        """Open the catalogue at ``file`` for reading."""
+        return cls(open_reader(file))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._connection.close()
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- for a scan -------------------------------------------------------------------------------
+
+    def signatures(self, root: RootId, directories: Sequence[bytes]) -> dict[bytes, bytes | None]:
+        """The signatures of those directories that are known."""
+        return dict(_SIGNATURES.ask(self._connection, [(root, directory) for directory in directories]))
+
+    def rows(self, root: RootId, directory: bytes) -> dict[bytes, Known]:
+        """The present and departed files of one directory by name."""
+        found = self._run(
+            f"SELECT f.name, {_KNOWN} FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
+            " WHERE d.root = ? AND d.path = ?",
+            (root, directory),
+        )
+        return {row[0]: _known(row[1:]) for row in found}
+
+    def known(self, root: RootId, directory: bytes, name: bytes) -> Known | None:
+        """The present or departed file at one path."""
+        row = self._run(
+            f"SELECT {_KNOWN} FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
+            " WHERE d.root = ? AND d.path = ? AND f.name = ?",
+            (root, directory, name),
+        ).fetchone()
+        return None if row is None else _known(row)
+
+    def directories(self, root: RootId, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None, int | None]]:
+        """(path, signature, mtime_ns) of the directories at and below ``start`` that are there, by path."""
+        values = {**below(root, start), "after": None}
+        while True:
+            page = self._run(
+                f"SELECT d.path, d.signature, d.mtime_ns FROM dir d WHERE d.root = :root AND {BELOW}"
+                " AND (:after IS NULL OR d.path > :after) AND (d.mtime_ns IS NOT NULL OR EXISTS"
+                " (SELECT 1 FROM file f WHERE f.dir = d.id AND f.state <> 'missing' AND f.gone_us IS NULL))"
+                f" ORDER BY d.path LIMIT {PAGE}",
+                values,
+            ).fetchall()
+            yield from page
+            if len(page) < PAGE:
+                return
+            values["after"] = page[-1][0]
+
+    def present(self, root: RootId) -> int:
+        """How many files of this root are there."""
+        held, departed = self._run(
+            "SELECT (SELECT count(*) FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
+            " WHERE d.root = :root),"
+            " (SELECT count(*) FROM file f CROSS JOIN dir d ON d.id = f.dir"
+            " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL AND d.root = :root)",
+            {"root": root},
+        ).fetchone()
+        return int(held) - int(departed)
+
+    def knows_files(self) -> bool:
+        """Whether any file was ever recorded."""
+        return self._run("SELECT 1 FROM file LIMIT 1").fetchone() is not None
+
+    def lacking_full(self, limit: int, after: int = 0) -> list[Lacking]:
+        """Files whose full digests are still owed, by id, after that id."""
+        found = self._run(
+            "SELECT f.id, d.root, d.path, f.name, f.ino, f.size, f.mtime_ns, f.ctime_ns FROM file f"
+            " CROSS JOIN dir d ON d.id = f.dir"
+            " WHERE f.state = 'catalogued' AND f.content IS NULL AND f.id > ? ORDER BY f.id LIMIT ?",
+            (after, limit),
+        )
+        return [Lacking(*row[:4], loaded(*row[4:])) for row in found]
+
+    def learned(self) -> dict[tuple[RootId, bytes, bytes], float]:
+        """Quiet periods [s] by (root, directory, extension)."""
+        found = self._run("SELECT root, directory, extension, quiet_s FROM learned")
+        return {(root, directory, extension): quiet_s for root, directory, extension, quiet_s in found}
+
+    # -- lists ------------------------------------------------------------------------------------
+
+    def roots(self) -> list[RootRow]:
+        """All roots, by path."""
+        return roots_of(self._connection)
+
+    def counts(self) -> dict[FileState, int]:
+        """How many files stand where."""
+        found = self._run("SELECT state, count(*) FROM file GROUP BY state")
+        return {FileState(state): count for state, count in found}
+
+    def files(self, *, missing: bool = False, libraries: Collection[str] | None = None) -> Iterator[FileLine]:
+        """All present files, or the missing ones, in the order in which they were first seen."""
+        which = "f.state = 'missing'" if missing else "f.gone_us IS NULL"
+        chosen, values = _chosen("l.name", libraries)
+        after = 0
+        while True:
+            page = self._run(
+                f"{_FILES} WHERE f.id > ? AND {which} AND {chosen} ORDER BY f.id LIMIT {PAGE}", (after, *values)
+            ).fetchall()
+            yield from map(_file_line, page)
+            if len(page) < PAGE:
+                return
+            after = page[-1][0]
+
+    # -- the event log ----------------------------------------------------------------------------
+
+    def events(self, since: int = 0, limit: int | None = None) -> Iterator[Event]:
+        """Events after the one numbered ``since``, in the order of their commits."""
+        epoch = self.epoch()
+        left = limit
+        while left is None or left > 0:
+            size = PAGE if left is None else min(PAGE, left)
+            page = self._run(f"{_EVENTS} WHERE e.seq > ? ORDER BY e.seq LIMIT ?", (since, size)).fetchall()
+            for row in page:
+                yield _event(row, epoch)
+            if len(page) < size:
+                return
+            since = page[-1][0]
+            left = None if left is None else left - size
+
+    def head(self) -> int:
+        """The number of the newest event, 0 if there is none."""
+        row = self._run("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def epoch(self) -> str:
+        """The name of this event log: another one numbers other events."""
+        return str(self._run("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+
+    def data_version(self) -> int:
+        """A number that differs after another connection committed."""
+        return int(self._run("PRAGMA data_version").fetchone()[0])
+
+    def history(self, path: bytes) -> tuple[FileLine | None, list[Event]]:
+        """The file at an absolute path, or the last one that was there, and all events of it or of the path."""
+        places = []
+        for root, root_path in self._run("SELECT id, path FROM root"):
+            prefix = root_path.rstrip(b"/") + b"/"
+            if path == root_path or path.startswith(prefix):
+                directory, name = split(path[len(prefix) :])
+                places.append((root, directory, name))
+        dirs = [
+            (row[0], name)
+            for root, directory, name in places
+            for row in self._run("SELECT id FROM dir WHERE root = ? AND path = ?", (root, directory))
+        ]
+        lines = []
+        numbers: set[int] = set()
+        for directory, name in dirs:
+            for state, order in (("f.state <> 'missing'", "f.id"), ("f.state = 'missing'", "f.gone_us")):
+                lines += self._run(
+                    f"{_FILES} WHERE f.dir = ? AND f.name = ? AND {state} ORDER BY {order} DESC LIMIT 1",
+                    (directory, name),
+                ).fetchall()
+            for column, other in (("dir", "name"), ("old_dir", "old_name")):
+                found = self._run(f"SELECT seq FROM event WHERE {column} = ? AND {other} = ?", (directory, name))
+                numbers.update(row[0] for row in found)
+        line = min(lines, key=lambda row: row[8] == FileState.MISSING, default=None)
+        if line is not None:
+            numbers.update(row[0] for row in self._run("SELECT seq FROM event WHERE file = ?", (line[0],)))
+        return None if line is None else _file_line(line), self._events_numbered(sorted(numbers))
+
+    def _events_numbered(self, numbers: Sequence[int]) -> list[Event]:
+        epoch = self.epoch()
+        wanted = "e.seq IN (SELECT value FROM json_each(?))"
+        found = self._run(f"{_EVENTS} WHERE {wanted} ORDER BY e.seq", (json.dumps(list(numbers)),))
+        return [_event(row, epoch) for row in found]
+
+    # -- duplicates -------------------------------------------------------------------------------
+
+    def duplicates(self, libraries: Collection[str] | None = None) -> Iterator[DuplicateGroup]:
+        """Groups of equal catalogued files, all names of each; a group has at least two inodes."""
+        chosen, values = _chosen("l.name", libraries)
+        after = 0
+        while True:
+            page = [
+                row[0]
+                for row in self._run(
+                    f"SELECT f.content FROM file f WHERE {_COPY} AND f.content > ?"
+                    " GROUP BY f.content HAVING count(*) > 1 ORDER BY f.content LIMIT 500",
+                    (after,),
+                )
+            ]
+            if not page:
+                return
+            after = page[-1]
+            members = self._run(
+                "SELECT f.content, c.size, c.blake3, l.name, r.path, d.path, f.name, r.filesystem, f.ino,"
+                f" f.id, {DISK} FROM json_each(?) wanted CROSS JOIN file f ON f.content = wanted.value"
+                " CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
+                " CROSS JOIN library l ON l.id = r.library CROSS JOIN content c ON c.id = f.content"
+                f" WHERE {_COPY} AND {chosen}",
+                (json.dumps(page), *values),
+            ).fetchall()
+            for _, group in groupby(members, key=lambda row: row[0]):
+                yield from _group(list(group))
+
+    def duplicate_totals(self, roots: Collection[RootId] | None = None) -> DuplicateTotals:
+        """What :meth:`duplicates` would give for these roots, counted."""
+        chosen, values = _chosen("d.root", roots)
+        # An inode counts once per file system; without one every name counts.
+        copies = (
+            f"SELECT f.content, count(DISTINCT CASE WHEN f.ino = 0 THEN 'f' || f.id ELSE {DISK} || ':' || f.ino END) AS n"
+            f" FROM (SELECT content FROM file f WHERE {_COPY} GROUP BY content HAVING count(*) > 1) many"
+            " CROSS JOIN file f ON f.content = many.content CROSS JOIN dir d ON d.id = f.dir"
+            f" CROSS JOIN root r ON r.id = d.root WHERE {_COPY} AND {chosen} GROUP BY f.content"
+        )
+        row = self._run(
+            "SELECT count(*), coalesce(sum(n - 1), 0), coalesce(sum((n - 1) * c.size), 0)"
+            f" FROM ({copies}) g CROSS JOIN content c ON c.id = g.content WHERE n > 1",
+            values,
+        ).fetchone()
+        return DuplicateTotals(*row)
+
+
+def _known(row: Sequence[Any]) -> Known:
+    file, ino, size, mtime_ns, ctime_ns, state, has_content, links = row
+    return Known(file, loaded(ino, size, mtime_ns, ctime_ns), FileState(state), bool(has_content), links)
+
+
+def _absolute(root: bytes, directory: bytes, name: bytes) -> bytes:
+    return join(root.rstrip(b"/"), join(directory, name)) if root != b"/" else b"/" + join(directory, name)
+
+
+def _file_line(row: Sequence[Any]) -> FileLine:
+    number, library, root, directory, name, size, mtime_ns, kind, state, *rest = row
+    path = _absolute(root, directory, name)
+    return FileLine(number, library, path, size, mtime_ns, Kind(kind), FileState(state), *rest)
+
+
+def _event(row: Sequence[Any], epoch: str) -> Event:
+    seq, what, at_us, library, root, directory, name, old_root, old_directory, old_name = row[:10]
+    size, blake3, xxh128, origin, stored = row[10:]
+    kind = EventType(what)
+    path = root if not name else _absolute(root, directory, name)
+    other = None if old_name is None else _absolute(old_root, old_directory, old_name)
+    data: dict[str, object] = {} if stored is None else json.loads(stored)
+    if other is not None and kind is EventType.FILE_DUPLICATE:
+        data["of_path"], other = text(other), None
+    elif other is not None and kind is EventType.FILE_CREATED:
+        data["restored_from"], other = text(other), None
+    identity = event_id(at_us, seq, epoch)
+    return Event(seq, identity, kind, at_us, library, path, other, size, blake3, xxh128, origin, data)
+
+
+def event_id(at_us: int, seq: int, epoch: str) -> str:
+    """The UUIDv7 of an event: its milliseconds and microseconds, then a digest of the log's name and the number."""
+    tail = hashlib.blake2b(f"{epoch}:{seq}".encode(), digest_size=8).digest()
+    milliseconds, microseconds = divmod(at_us, 1000)
+    bits = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | microseconds << 64 | 2 << 62
+    digits = f"{bits | int.from_bytes(tail, 'big') >> 2:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _chosen(column: str, values: Iterable[object] | None) -> tuple[str, tuple[str, ...]]:
+    """A condition that a column has one of these values, or none if all are wanted."""
+    if values is None:
+        return "1", ()
+    return f"{column} IN (SELECT value FROM json_each(?))", (json.dumps(list(values)),)
+
+
+def _group(rows: list[Sequence[Any]]) -> Iterator[DuplicateGroup]:
+    files = []
+    inodes = set()
+    for row in rows:
+        library, root, directory, name, filesystem, ino, number, disk = row[3:]
+        inodes.add((disk, ino) if ino else number)
+        actual = ino if ino >= 0 else ino + (1 << 64)
+        files.append(Copy(library, _absolute(root, directory, name), filesystem or b"", actual))
+    if len(inodes) > 1:
+        yield DuplicateGroup(rows[0][1], rows[0][2], files)

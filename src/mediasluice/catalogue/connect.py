@@ -114,7 +114,7 @@ def open_writer(file: Path) -> sqlite3.Connection:
             hint="use a Python that is built with a newer SQLite",
         )
     prepare(file)
-    connection = _connect(file, "rw", check_same_thread=False)
+    connection = _connect(file, "rw")
     try:
         with translated(file):
             # FULL: an event that was delivered must not be forgotten by a power cut.
@@ -182,17 +182,16 @@ def translated(file: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours; what has no meaning for a user passes as it is."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         ours = translation(error, file)
         if ours is None:
             raise
         raise ours from error
 
 
-def translation(error: sqlite3.OperationalError, file: Path) -> ConfigError | Unavailable | None:
-    """What an error of SQLite means for the user, or ``None``."""
-    code = error.sqlite_errorcode
-    primary = code & 0xFF
+def translation(error: sqlite3.DatabaseError, file: Path) -> ConfigError | Unavailable | None:
+    """What an error of SQLite means for the user; ``None`` for what can only be a mistake of ours."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     where = text(os.fsencode(file))
     # Where SQLite makes or extends its -wal and -shm files, a full disk comes as an I/O error or CANTOPEN.
     if primary == sqlite3.SQLITE_FULL or (
@@ -209,15 +208,25 @@ def translation(error: sqlite3.OperationalError, file: Path) -> ConfigError | Un
             path=where,
             hint="close the program that has the database open",
         )
+    if primary == sqlite3.SQLITE_IOERR:
+        return Unavailable(
+            f"the catalogue cannot be read or written: {error}", path=where, hint="look at the health of that disk"
+        )
     if primary in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
         return _inaccessible(file, str(error))
+    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return ConfigError(
+            f"the catalogue is damaged: {error}",
+            path=where,
+            hint="put a backup in its place, or move it away and let it be made again from the files",
+        )
     return None
 
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
 
 
-def _connect(file: Path, mode: str, *, check_same_thread: bool = True) -> sqlite3.Connection:
+def _connect(file: Path, mode: str) -> sqlite3.Connection:
     uri = f"{Path(os.path.abspath(file)).as_uri()}?mode={mode}"
     with translated(file):
         return sqlite3.connect(
@@ -225,7 +234,7 @@ def _connect(file: Path, mode: str, *, check_same_thread: bool = True) -> sqlite
             uri=True,
             timeout=LOCK_WAIT_S,
             isolation_level=None,
-            check_same_thread=check_same_thread,
+            check_same_thread=False,  # made on one thread, used on another; never on two at a time
             cached_statements=256,
         )
 

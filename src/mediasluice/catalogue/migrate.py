@@ -35,7 +35,7 @@ def migrate(file: Path, found: int, wanted: int, revisions: Path) -> None:
             _upgrade(connection, wanted, revisions)
         except (sqlalchemy.exc.SQLAlchemyError, CommandError, sqlite3.Error) as error:
             cause = getattr(error, "orig", None) or error
-            ours = translation(cause, file) if isinstance(cause, sqlite3.OperationalError) else None
+            ours = translation(cause, file) if isinstance(cause, sqlite3.DatabaseError) else None
             raise ours or ConfigError(
                 f"the catalogue could not be brought from schema version {found} to {wanted}: {cause}",
                 path=text(os.fsencode(file)),

@@ -66,6 +66,11 @@ _COPIES = Rows(
     " FROM pair WHERE number IS NOT NULL",
     "(?, ?, ?)",
 )
+_GONE = Rows(
+    "WITH wanted (number, quick) AS (VALUES {}) SELECT number FROM wanted"
+    " WHERE EXISTS (SELECT 1 FROM file f WHERE f.quick = wanted.quick AND f.gone_us IS NOT NULL)",
+    "(?, ?)",
+)
 _WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id = f.dir JOIN root r ON r.id = d.root"
 
 
@@ -122,6 +127,8 @@ def _record_new(
             left.add(index)  # it may be a file that was elsewhere
         elif copy is not None:
             copies[index] = copy
+    if ledger.some_departed():  # one that was never read in full is known by its quick digest only
+        left.update(row[0] for row in _GONE.ask(ledger.connection, [(index, files[index].quick) for index in rows]))
     if left:
         _leave_followers(files, left)
         for index in left:
@@ -158,9 +165,8 @@ def _rows_of_new(
     last_root: int | None = None
     last_directory, place = b"", 0
     content: int | None
-    some_departed = ledger.some_departed()
     for index, (root, directory, name, key, links, _, _, kind, quick, digests, _, old_name) in enumerate(files):
-        if old_name is not None or (digests is None and some_departed) or not fits(key):
+        if old_name is not None or not fits(key):
             left.add(index)
             continue
         if directory != last_directory or root != last_root:

@@ -53,6 +53,7 @@ class Loaded(NamedTuple):
     origins: Mapping[Key, str]
     path: Path | None
     stamp: files.Stamp
+    overrides: Mapping[str, Any]  # what the command line said, to be said again when it is loaded anew
 
     def rows(self) -> Iterator[Row]:
         """List every setting with its value and the layer that it came from; secrets are stars."""
@@ -88,7 +89,7 @@ def load(
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         raise BadSetting("\n".join(_explain(error, origins, [path for path, _ in read]))) from None
-    return Loaded(settings, origins, read[-1][0] if read else None, stamp)
+    return Loaded(settings, origins, read[-1][0] if read else None, stamp, overrides)
 
 
 def _lay_over(below: dict[str, Any], origins: Origins, above: Mapping[Any, Any], origin: str) -> None:

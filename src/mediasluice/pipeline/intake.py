@@ -1,0 +1,378 @@
+"""Join the stages: sightings become candidates, candidates are looked at, what settled is recorded.
+
+One thread runs :meth:`Intake.run`. It never opens a user's file and never writes the catalogue: workers
+look, the writer thread writes, and this thread only decides who does what next.
+
+    sources ──Sighting──> tracker ──due──> Looks ──workers──> Recorder ──writer──> event log
+       │ gone                                                     ^
+       └───────> Departures ──writer──>        Passes ──Scan──> Chunks ──workers──┘
+
+Other threads talk to it through :meth:`Intake.post`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from mediasluice.model.files import FileState
+from mediasluice.model.flow import RootId, Sighting, What
+from mediasluice.model.paths import join, text
+from mediasluice.model.roots import RootState
+from mediasluice.pipeline.chunks import Chunks, count
+from mediasluice.pipeline.departures import Departures, Doubts
+from mediasluice.pipeline.looking import Looking, Looks, Noting
+from mediasluice.pipeline.parts import Parts, now_us
+from mediasluice.pipeline.passes import Passes
+from mediasluice.pipeline.recording import Recorder
+from mediasluice.pipeline.scans import Chunk, Listing, OpenDirectory, Verifying
+from mediasluice.pipeline.upkeep import Filling, Upkeep
+from mediasluice.pipeline.workers import Lane
+from mediasluice.settle.names import held_by
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mediasluice.catalogue.rows import Verdict
+    from mediasluice.catalogue.view import View
+    from mediasluice.pipeline.log import Log
+    from mediasluice.pipeline.parts import Row
+    from mediasluice.pipeline.watched import Watched
+    from mediasluice.pipeline.workers import Answer, Workers
+    from mediasluice.pipeline.writer import Writer
+    from mediasluice.settle.tracker import Tracker
+
+PAUSE_S = 0.5  # longest pause of the loop; everything urgent wakes it
+
+
+class Options(NamedTuple):
+    """How the intake runs; durations in seconds."""
+
+    audit_s: float | None  # None: no regular audit (one-shot scans)
+    missing_s: float  # how long a deleted file is remembered
+    in_window: Callable[[], bool] | None  # off-peak window for full digests; None: they are never put off
+    knows_files: bool  # the catalogue held files when this process began
+
+
+class Intake:
+    """The pipeline. Build it, then call :meth:`run` on its own thread."""
+
+    def __init__(
+        self,
+        roots: Sequence[Watched],
+        options: Options,
+        *,
+        tracker: Tracker,
+        workers: Workers,
+        writer: Writer,
+        view: View,
+        log: Log,
+        wake: threading.Event,
+    ) -> None:
+        self.roots: dict[RootId, Watched] = {root.id: root for root in roots}
+        self.tracker = tracker
+        self.workers = workers
+        self.view = view
+        self.failure: BaseException | None = None
+        self.idle_since_s: float | None = None
+        self._parts = Parts(tracker, workers, writer, log, self.post, view)
+        self._recorder = Recorder(self._parts)
+        self._departures = Departures(writer, post=self.post, emptied=self._emptied)
+        self.passes = Passes(self, self.roots, log, audit_s=options.audit_s, knows_files=options.knows_files)
+        self._chunks = Chunks(self._parts, self._recorder, self.passes.mark_dirty)
+        self._looks = Looks(self._parts, self._recorder, self._departures, self.roots, self._closed)
+        self._upkeep = Upkeep(
+            self._parts,
+            self.roots,
+            self.passes.mark_dirty,
+            missing_s=options.missing_s,
+            in_window=options.in_window,
+        )
+        self._log = log
+        self._writer = writer
+        self._wake = wake
+        self._messages: deque[Callable[[], None]] = deque()
+        self._stopping = False
+
+    # -- for other threads ------------------------------------------------------------------------
+
+    def post(self, message: Callable[[], None]) -> None:
+        """Run something on the intake thread."""
+        self._messages.append(message)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let :meth:`run` return after the present round; thread-safe."""
+        self._stopping = True
+        self._wake.set()
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Go on until :meth:`stop`; whatever breaks the loop is kept in ``failure``."""
+        try:
+            self._upkeep.begin()
+            while not self._stopping:
+                self._wake.wait(self._pause_s())
+                self._wake.clear()
+                self._round()
+            self._upkeep.keep_learned()
+        except BaseException as error:  # noqa: BLE001 - the thread's border: the service ends with it
+            self.failure = error
+
+    def _round(self) -> None:
+        while self._messages:
+            self._messages.popleft()()
+        more = self._read_sources()
+        for answer in self.workers.drain():
+            self._answered(answer)
+        self._looks.send_due()
+        self.passes.advance()
+        self._departures.expire(self._doubts)
+        self._upkeep.go_on()
+        if more:
+            self._wake.set()
+        if more or self._is_busy():
+            self.idle_since_s = None
+        elif self.idle_since_s is None:
+            self.idle_since_s = time.monotonic()
+
+    def _pause_s(self) -> float:
+        due_s = self.tracker.next_due_s() if self._looks.has_room else None
+        return PAUSE_S if due_s is None else min(PAUSE_S, max(0.0, due_s - time.monotonic()))
+
+    def _is_busy(self) -> bool:
+        return bool(
+            self._messages
+            or self.workers.outstanding(Lane.EXPRESS)
+            or self._writer.backlog()
+            or self.passes.are_open
+            or self._departures.is_open
+            or self._upkeep.is_busy
+            or self.tracker.unsettled()
+        )
+
+    def _doubts(self) -> Doubts:
+        sizes = set(self.tracker.open_sizes())
+        for scan in self.passes.running:
+            sizes |= scan.open_sizes()
+        online = frozenset(root.id for root in self.roots.values() if root.state is not RootState.OFFLINE)
+        return Doubts(online, frozenset(sizes), frozenset(self.tracker.old_paths()))
+
+    def _answered(self, answer: Answer) -> None:
+        if answer.failure is not None:
+            self._log.error("worker_bug", detail=answer.failure, next="please report this; the files are tried again")
+        match answer.token:
+            case Looking() as token:
+                self._looks.answered(token, answer)
+            case Noting() as token:
+                self._looks.looked_up(token, answer)
+            case Chunk() as chunk:
+                self._chunks.answered(chunk, answer)
+            case Filling() as token:
+                self._upkeep.answered(token, answer)
+            case Listing() as token:
+                token.scan.listed(token, answer.value)
+            case Verifying() as token:
+                token.scan.verified(token, answer.value)
+
+    # -- sightings --------------------------------------------------------------------------------
+
+    def _read_sources(self) -> bool:
+        """Read what the sources have; ``True`` when there may be more."""
+        more = False
+        for root in list(self.roots.values()):
+            sightings = root.source.read() if root.source is not None else None
+            if sightings:
+                more = True
+                self._sighted(root, sightings)
+        return more
+
+    def _sighted(self, root: Watched, sightings: Iterable[Sighting]) -> None:
+        departed: list[tuple[bytes, bytes]] = []  # facts about one name keep their order: flushed before others
+        for sighting in sightings:
+            what = sighting.what
+            if root.is_traced:
+                path = text(join(root.path, join(sighting.directory, sighting.name)))
+                self._log.debug("sighted", what=what.name, library=root.library, path=path)
+            if self._chunks:
+                self._chunks.touch(sighting)
+            if what is What.DEPARTED:
+                departed.extend(self._forget(root, sighting.directory, sighting.name))
+                continue
+            if departed and what not in (What.CREATED, What.CLOSED, What.LISTED):
+                self._departures.depart(root, departed)
+                departed = []
+            if what <= What.LISTED:
+                self._arrived(root, sighting)
+            elif what is What.ATTRIBUTES:
+                self._attributes_changed(root, sighting)
+            else:
+                self._tree_changed(root, sighting)
+        if departed:
+            self._departures.depart(root, departed)
+
+    def _arrived(self, root: Watched, sighting: Sighting) -> None:
+        directory, name = sighting.directory, sighting.name
+        if held_by(name, directory) is not None:
+            self.tracker.sight(sighting)
+            self._looks.note_later(root, directory, name, sighting.at_s)
+        elif (pattern := root.junk.match(name)) is not None:
+            self.tracker.forget(root.id, directory, name)
+            self._looks.look_up(root, FileState.JUNK, [(directory, name, f"pattern: {pattern}")])
+        elif self.tracker.sight(sighting):
+            return
+        else:
+            self.passes.mark_dirty(root, directory)
+        if sighting.old_directory is not None and sighting.old_name is not None:
+            # a file took a name under which it is not catalogued: from the outside its old name is gone
+            self._departures.depart(root, self._forget(root, sighting.old_directory, sighting.old_name))
+
+    def _forget(self, root: Watched, directory: bytes, name: bytes) -> list[tuple[bytes, bytes]]:
+        """Drop a candidate whose path is gone; gives the paths that the catalogue must see departed."""
+        candidate = self.tracker.forget(root.id, directory, name)
+        self._closed(root.id, directory, name, None, None)
+        gone = [(directory, name)]
+        if candidate is not None and candidate.old_directory is not None and candidate.old_name is not None:
+            gone.append((candidate.old_directory, candidate.old_name))  # it was renamed before: that row is meant
+        return gone
+
+    def _attributes_changed(self, root: Watched, sighting: Sighting) -> None:
+        directory, name, at_us = sighting.directory, sighting.name, now_us()
+        self._writer.express(lambda catalogue: catalogue.attributes(root.id, directory, name, at_us))
+
+    def _tree_changed(self, root: Watched, sighting: Sighting) -> None:
+        directory, old = sighting.directory, sighting.old_directory
+        if sighting.what is What.DIRECTORY_MOVED and old is not None:
+            self.tracker.move_tree(root.id, old, directory)
+            at_us = now_us()
+            # compare the new place when the rows are there: files that were under way come in again
+            self._writer.express(
+                lambda catalogue: catalogue.move_tree(root.id, old, directory, at_us),
+                lambda _: self.post(lambda: self.passes.mark_dirty(root, directory)),
+            )
+        elif sighting.what is What.DIRECTORY_DEPARTED:
+            self.tracker.forget_tree(root.id, directory)
+            self._departures.depart_tree(root, directory)
+        elif sighting.what is What.DIRTY:
+            if not directory:
+                root.overflows += 1
+                self._log.warning(
+                    "events_lost", library=root.library, path=text(root.path), next="the root is compared anew"
+                )
+            self.passes.mark_dirty(root, directory)
+        elif sighting.what is What.ROOT_LOST:
+            self.offline(root, "the root was renamed, removed or unmounted")
+
+    def _closed(
+        self, root: RootId, directory: bytes, name: bytes, state: FileState | None, verdict: Verdict | None
+    ) -> None:
+        """A candidate is no longer waiting: tell the passes that wait for it."""
+        place = (root, directory, name)
+        for scan in self.passes.running:
+            if place in scan.waiting:
+                scan.waiting.discard(place)
+                if verdict is not None:
+                    count(scan.totals, [verdict])
+                elif state is FileState.UNREADABLE:
+                    scan.totals.errors += 1
+                elif state is FileState.SKIPPED:
+                    scan.totals.skipped += 1
+                elif state is FileState.EMPTY:
+                    scan.totals.empty += 1
+
+    # -- what passes ask for ----------------------------------------------------------------------
+
+    def begin_chunk(self, chunk: Chunk) -> None:
+        """Send a part of a pass to the workers."""
+        self._chunks.begin(chunk)
+
+    def note(self, root: Watched, rows: Sequence[Row]) -> None:
+        """Record files that are not read."""
+        self._recorder.note(root, rows)
+
+    def missing(self, root: Watched, names: Sequence[tuple[bytes, bytes]], done: Callable[[], None]) -> None:
+        """Mark names that a pass found gone; ``done`` follows the commit."""
+        self._departures.depart(root, names, lambda _: self.post(done))
+
+    def restore(self, files: Sequence[int]) -> None:
+        """Departed files are at their place exactly as they were: nothing happened."""
+        self._writer.express(lambda catalogue: catalogue.restore(files))
+
+    def seal(self, root: Watched, directory: OpenDirectory) -> None:
+        """Store the signature of a directory in which nothing is open."""
+        seals = [(directory.directory, directory.signature, directory.mtime_ns)]
+        self._writer.bulk(lambda catalogue: catalogue.seal(root.id, seals))
+
+    def hold(self, root: Watched, missing: int, known: int) -> None:
+        """Too much is missing at once: nothing is called deleted until a person agrees."""
+        reason = (
+            f"{missing} of {known} files are missing at once; nothing was recorded as deleted. "
+            f"If that is right: sluice scan {root.library} --accept"
+        )
+        self._log.warning("held", library=root.library, path=text(root.path), missing=missing, known=known)
+        self._set_state(root, RootState.HELD, reason)
+
+    def release(self, root: Watched) -> None:
+        """What was missing is back, or a person agreed."""
+        self._set_state(root, RootState.ONLINE, None)
+
+    def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
+        """Whether a name is a candidate already."""
+        return self.tracker.holds(root.id, directory, name)
+
+    # -- roots ------------------------------------------------------------------------------------
+
+    def add(self, root: Watched) -> None:
+        """Take on another root."""
+        self.roots[root.id] = root
+
+    def remove(self, root: Watched) -> None:
+        """Let a root go: what is under way of it is dropped, its rows stay."""
+        if root.source is not None:
+            root.source.close()
+            root.source = None
+        self._drop(root)
+        self.roots.pop(root.id, None)
+
+    def offline(self, root: Watched, reason: str, *, keep_watching: bool = False) -> None:
+        """A root is out of reach: nothing under it is called missing until it is back."""
+        if root.source is not None and not keep_watching:
+            root.source.close()
+            root.source = None
+        root.armed = root.armed and keep_watching
+        self._drop(root)
+        if root.state is not RootState.OFFLINE or root.reason != reason:
+            self._log.warning("root_offline", library=root.library, path=text(root.path), reason=reason)
+            self._set_state(root, RootState.OFFLINE, reason)
+
+    def online(self, root: Watched) -> None:
+        """A root is back as the same one: only what differs is read."""
+        if root.state is RootState.OFFLINE:
+            self._log.info("root_online", library=root.library, path=text(root.path))
+            self._set_state(root, RootState.ONLINE, None)
+        self._departures.reopen()
+        self.armed(root)
+
+    def armed(self, root: Watched) -> None:
+        """Its watches are placed: compare the whole root once."""
+        root.armed = True
+        self.passes.mark_dirty(root, b"")
+
+    def _drop(self, root: Watched) -> None:
+        self.tracker.forget_tree(root.id, b"")
+        self.passes.cancel(root)
+        self._chunks.void(root)
+
+    def _emptied(self, root_id: RootId) -> None:
+        root = self.roots.get(root_id)
+        if root is not None and root.state is not RootState.OFFLINE:
+            reason = "every file is gone at once; nothing was recorded as deleted"
+            self.offline(root, reason, keep_watching=True)
+
+    def _set_state(self, root: Watched, state: RootState, reason: str | None) -> None:
+        root.state, root.reason = state, reason
+        at_us = now_us()
+        self._writer.express(lambda catalogue: catalogue.set_root(root.id, state=state, reason=reason, at_us=at_us))

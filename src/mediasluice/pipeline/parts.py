@@ -1,0 +1,37 @@
+"""What the stages of the pipeline share: the tracker, the workers, the writer, the view, the log."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mediasluice.catalogue.view import View
+    from mediasluice.model.files import FileState
+    from mediasluice.pipeline.log import Log
+    from mediasluice.pipeline.workers import Workers
+    from mediasluice.pipeline.writer import Writer
+    from mediasluice.settle.tracker import Tracker
+
+Row = tuple[bytes, bytes, "Any", int, "FileState", str]
+"""A file that is not read: directory, name, change key, links, state, reason."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """All of it belongs to the intake thread, except ``post``, which hands a call to that thread."""
+
+    tracker: Tracker
+    workers: Workers
+    writer: Writer
+    log: Log
+    post: Callable[[Callable[[], None]], None]
+    view: View  # opened on the intake thread
+
+
+def now_us() -> int:
+    """Microseconds since the epoch, for facts."""
+    return time.time_ns() // 1000

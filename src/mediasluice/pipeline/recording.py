@@ -1,0 +1,121 @@
+"""Hand over to the catalogue what was found out of files, and say so in the log.
+
+Takes identified files and files that are not read; gives the catalogue's verdicts on the intake thread,
+after the commit.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from mediasluice.catalogue.rows import Observed, Outcome
+from mediasluice.model.files import ChangeKey, Digests, FileState, Kind
+from mediasluice.model.flow import IdentifiedFile, Sighting, What
+from mediasluice.model.paths import join, text
+from mediasluice.pipeline.parts import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mediasluice.catalogue.rows import Verdict
+    from mediasluice.model.files import Origin
+    from mediasluice.model.flow import RootId
+    from mediasluice.pipeline.parts import Parts, Row
+    from mediasluice.pipeline.watched import Watched
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class Recorder:
+    """The way into the catalogue for what was looked at."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def record(self, root: Watched, files: Sequence[IdentifiedFile], done: Callable[[Sequence[Verdict]], None]) -> None:
+        """Catalogue arrivals at once; ``done`` follows the commit."""
+        at_us, post = now_us(), self._parts.post
+
+        def recorded(verdicts: Sequence[Verdict]) -> None:
+            def after() -> None:
+                self.tell(root, files, verdicts)
+                done(verdicts)
+
+            post(after)
+
+        self._parts.writer.express(lambda catalogue: catalogue.record(files, at_us), recorded)
+
+    def note(self, root: Watched, rows: Sequence[Row]) -> None:
+        """Record files that are not read. Held ones are tracked, so that a stale one is noticed."""
+        observed = [
+            Observed(root.id, directory, name, ChangeKey(*key), links, Kind.OTHER, state, reason)
+            for directory, name, key, links, state, reason in rows
+        ]
+        tracker = self._parts.tracker
+        for directory, name, _, _, state, reason in rows:
+            if state is FileState.HELD and not tracker.holds(root.id, directory, name):
+                tracker.sight(Sighting(root.id, directory, name, What.LISTED, time.monotonic()))
+            elif state not in (FileState.SETTLING, FileState.HELD):
+                self._say(root, directory, name, state.value, reason=reason)
+        at_us = now_us()
+        self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us))
+
+    def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
+        """Log what became of files."""
+        for file, verdict in zip(files, verdicts, strict=True):
+            if verdict.outcome is Outcome.UNCHANGED:
+                continue
+            digest = file.digests.blake3.hex() if file.digests else None
+            self._say(
+                root,
+                file.directory,
+                file.name,
+                verdict.outcome.value,
+                file=verdict.file,
+                version=verdict.version,
+                size=file.key.size,
+                blake3=digest,
+            )
+            if verdict.duplicate_of is not None:
+                self._say(root, file.directory, file.name, "duplicate", of=verdict.duplicate_of, blake3=digest)
+
+    def say_moved(self, root: Watched, old: tuple[bytes, bytes], new: tuple[bytes, bytes]) -> None:
+        """Log that a file was renamed and nothing else."""
+        self._say(root, *new, "moved", old_path=text(join(root.path, join(*old))))
+
+    def warn(self, root: Watched, directory: bytes, name: bytes, event: str, **values: object) -> None:
+        """Log something about a file that somebody may want to look after."""
+        path = text(join(root.path, join(directory, name)))
+        self._parts.log.warning(event, library=root.library, path=path, **values)
+
+    def _say(self, root: Watched, directory: bytes, name: bytes, event: str, **values: object) -> None:
+        path = text(join(root.path, join(directory, name)))
+        self._parts.log.info(event, library=root.library, path=path, **values)
+
+
+def identified(
+    root: RootId,
+    directory: bytes,
+    name: bytes,
+    origin: Origin,
+    outcome: tuple[Any, ...],
+    old_directory: bytes | None = None,
+    old_name: bytes | None = None,
+) -> IdentifiedFile:
+    """Turn a READY outcome into the value for the catalogue."""
+    _, key, links, strong, kind, quick, digests = outcome
+    return IdentifiedFile(
+        root,
+        directory,
+        name,
+        ChangeKey(*key),
+        links,
+        origin,
+        strong,
+        _KINDS[kind],
+        quick,
+        None if digests is None else Digests(*digests),
+        old_directory,
+        old_name,
+    )

@@ -1,0 +1,523 @@
+"""A pass over roots or parts of them: compare each directory with the catalogue, look at what differs.
+
+Start-up, overflow, audit, poll and ``sluice scan`` are all this one pass. It never blocks: the intake
+thread calls :meth:`Scan.advance` and hands in the answers. Workers list directories and compare one
+signature per directory; only a directory that differs is compared name by name, here.
+
+In a catalogue that knows files already, names that are gone are found first and marked departed before
+the new ones are read, so that a file that moved while nobody watched is recognised as itself. When
+more is missing than ``max(100, 10 %)`` of a root, nothing is marked: the root is held for review.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mediasluice.model.files import OPEN_STATES, FileState, Origin
+from mediasluice.pipeline.outcomes import Code, Look
+from mediasluice.pipeline.workers import Lane
+from mediasluice.settle.decide import Arrival
+from mediasluice.settle.names import held_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mediasluice.catalogue.view import View
+    from mediasluice.model.flow import RootId
+    from mediasluice.pipeline.parts import Row
+    from mediasluice.pipeline.watched import Watched
+    from mediasluice.pipeline.workers import Workers
+
+DIRECTORIES_PER_JOB = 64  # chosen: about 20 ms of listing for directories of a hundred files
+FILES_PER_CHUNK = 512  # chosen: 5 ms of reading small files
+BYTES_PER_CHUNK = 64 << 20  # chosen: 10 ms of hashing
+NAMES_PER_JOB = 1000  # chosen: 2 ms of looking whether they are really gone
+LISTINGS_AHEAD = 4  # jobs: two for each of the usual two workers
+CHUNKS_AHEAD = 6
+DEFERRED_LIMIT = 20_000  # new names remembered until the missing ones are known; beyond: a second pass
+BRAKE_COUNT, BRAKE_SHARE = 100, 0.10  # more than both missing in one pass waits for a person
+
+
+class OpenDirectory:
+    """A directory whose files are being looked at; sealed when all of them are recorded as listed."""
+
+    __slots__ = ("clean", "directory", "has_held", "mtime_ns", "remaining", "signature")
+
+    def __init__(
+        self, directory: bytes, signature: bytes, mtime_ns: int, remaining: int, *, has_held: bool, clean: bool
+    ) -> None:
+        self.directory = directory
+        self.signature = signature
+        self.mtime_ns = mtime_ns
+        self.remaining = remaining  # files that are not recorded yet
+        self.has_held = has_held  # a temporary name lies here: its neighbours may be unfinished too
+        self.clean = clean  # nothing in it is open, nothing differed from the listing
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Files of one root that go through a worker together.
+
+    ``touched`` collects names about which an event came in meanwhile: the event wins, what the chunk
+    found of them is dropped. ``None`` in it means the whole directory tree.
+    """
+
+    scan: Scan
+    root: Watched
+    groups: list[tuple[OpenDirectory, list[Look]]] = field(default_factory=list)
+    touched: set[tuple[bytes, bytes]] = field(default_factory=set)
+    void: bool = False  # its directories moved or its root went away
+    counted: bool = False  # its files are taken off what their directories still wait for
+    files: int = 0
+    size: int = 0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a pass found; the keys of ``sluice scan --json``. ``size`` in bytes."""
+
+    files: int = 0
+    size: int = 0
+    done_files: int = 0
+    done_size: int = 0
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    missing: int = 0
+    unchanged: int = 0
+    ignored: int = 0
+    junk: int = 0
+    empty: int = 0
+    held: int = 0
+    skipped: int = 0
+    errors: int = 0
+
+
+_numbers = itertools.count(1)  # of passes: workers read ignore files anew for each
+
+
+class Listing(NamedTuple):
+    """Token of a job that lists directories; ``known`` names those that have a row."""
+
+    scan: Scan
+    root: Watched
+    wanted: list[bytes]
+    known: frozenset[bytes]
+
+
+class Verifying(NamedTuple):
+    """Token of a job that makes sure of names that were in no listing."""
+
+    scan: Scan
+    root: Watched
+    names: list[tuple[bytes, bytes]]
+
+
+class _Step(Enum):
+    LISTING = 1
+    VERIFYING = 2
+    LOOKING = 3
+    FINISHED = 4
+
+
+class Intake(Protocol):
+    """What a pass needs of the intake."""
+
+    workers: Workers
+    view: View
+
+    def begin_chunk(self, chunk: Chunk) -> None:
+        """Send a chunk to the workers and remember that it is under way."""
+
+    def note(self, root: Watched, rows: Sequence[Row]) -> None:
+        """Record files that are not read."""
+
+    def missing(self, root: Watched, names: Sequence[tuple[bytes, bytes]], done: Callable[[], None]) -> None:
+        """Mark names as departed; ``done`` on the intake thread after the commit."""
+
+    def restore(self, files: Sequence[int]) -> None:
+        """Departed files are at their place exactly as they were."""
+
+    def seal(self, root: Watched, directory: OpenDirectory) -> None:
+        """Store the signature of a directory that holds nothing new."""
+
+    def hold(self, root: Watched, missing: int, known: int) -> None:
+        """Too much is missing: keep it and ask for a review."""
+
+    def release(self, root: Watched) -> None:
+        """What was missing is back: the root is no longer held."""
+
+    def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
+        """Whether a name is a candidate already: then the pass leaves it alone."""
+
+
+class Scan:
+    """One pass. ``scope`` lists ``(root, directory)`` starting points; ``b""`` is the whole root."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        scope: Sequence[tuple[Watched, bytes]],
+        origin: Origin,
+        *,
+        first: bool,
+        fast: bool = False,
+        accept: bool = False,
+        finished: Callable[[Scan], None] | None = None,
+    ) -> None:
+        self._intake = intake
+        self.scope = list(scope)
+        self.origin = origin
+        self._number = next(_numbers)
+        self.totals = Totals()
+        self.started_s = time.monotonic()
+        self.waiting: set[tuple[RootId, bytes, bytes]] = set()  # looked at and not settled yet
+        self.missed: dict[RootId, int] = {}
+        self.cancelled: set[RootId] = set()
+        self.held: set[RootId] = set()  # roots that miss too much
+        self._finished = finished
+        self._fast = fast
+        self._accept = accept
+        self._defer = not first
+        self._overflowed = False
+        self._step = _Step.LISTING
+        self._frontier: deque[tuple[Watched, bytes]] = deque(self.scope)
+        self._known_directories: Iterator[tuple[Watched, bytes, int]] = iter(())
+        if fast:
+            self._known_directories = self._all_known()
+        self._listings = 0
+        self._chunks = 0
+        self._verifying = 0
+        self._deferred: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
+        self._ready: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
+        self._visited: dict[RootId, set[bytes]] = {root.id: set() for root, _ in self.scope}
+        self._blind: dict[RootId, list[bytes]] = {root.id: [] for root, _ in self.scope}
+        self._missing: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
+        self._pending_sizes: dict[int, int] = {}
+
+    # -- what the intake asks -------------------------------------------------------------------
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything was listed and looked at; unsettled files may still be ``waiting``."""
+        return self._step is _Step.FINISHED
+
+    @property
+    def all_listed(self) -> bool:
+        """Whether the numbers of files and bytes found are final."""
+        return self._step in (_Step.LOOKING, _Step.FINISHED) or not (self._frontier or self._listings)
+
+    @property
+    def matters(self) -> bool:
+        """Whether somebody should wait for it: a regular poll that found nothing new is no news."""
+        return not self.is_finished and (
+            self.origin is not Origin.POLL or bool(self._chunks or self._ready or self._deferred or self._verifying)
+        )
+
+    def open_sizes(self) -> set[int]:
+        """Sizes of new files that are known and not read yet: a missing file may be one of them."""
+        return set(self._pending_sizes)
+
+    def covers(self, root: RootId) -> bool:
+        """Whether a root takes part in this pass."""
+        return root in self._visited and root not in self.cancelled
+
+    def cancel(self, root: RootId) -> None:
+        """Leave out a root that went offline; nothing of it is called missing."""
+        self.cancelled.add(root)
+        self._missing[root] = []
+
+    # -- going on -------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Give the workers as much as they can take."""
+        if self._step is _Step.LISTING:
+            self._list_more()
+        if self._step in (_Step.LISTING, _Step.LOOKING):
+            self._look_more()
+        if self._step is _Step.LISTING and not self._listings and not self._frontier and not self._ready:
+            if self._fast and self._list_known():
+                return
+            self._find_missing()
+        if self._step is _Step.LOOKING and not self._ready and not self._chunks:
+            self._step = _Step.FINISHED
+            if self._finished is not None:
+                self._finished(self)
+
+    def _list_more(self) -> None:
+        while self._frontier and self._listings < LISTINGS_AHEAD and len(self._ready) < DIRECTORIES_PER_JOB * 4:
+            root = self._frontier[-1][0]
+            wanted: list[bytes] = []
+            while self._frontier and len(wanted) < DIRECTORIES_PER_JOB and self._frontier[-1][0] is root:
+                wanted.append(self._frontier.pop()[1])
+            if root.id in self.cancelled:
+                continue
+            known = self._intake.view.signatures(root.id, wanted)
+            payload = (
+                tuple(root.spec),
+                self._number,
+                [(directory, known.get(directory), None) for directory in wanted],
+            )
+            self._listings += 1
+            token = Listing(self, root, wanted, frozenset(known))
+            self._intake.workers.submit(Lane.BULK, token, "list", payload)
+
+    def _list_known(self) -> bool:
+        """A fast pass: let the workers compare the times of known directories. ``False`` when all are done."""
+        wanted: list[tuple[bytes, bytes | None, int]] = []
+        root: Watched | None = None
+        for owner, directory, mtime_ns in self._known_directories:
+            if directory in self._visited[owner.id]:
+                continue
+            self._visited[owner.id].add(directory)
+            root = root or owner
+            if owner is not root:
+                self._frontier.append((owner, directory))
+                break
+            wanted.append((directory, None, mtime_ns))
+            if len(wanted) == DIRECTORIES_PER_JOB * 4:
+                break
+        if root is None or not wanted:
+            return bool(self._frontier)
+        known = self._intake.view.signatures(root.id, [directory for directory, _, _ in wanted])
+        payload = (
+            tuple(root.spec),
+            self._number,
+            [(directory, known.get(directory), mtime) for directory, _, mtime in wanted],
+        )
+        self._listings += 1
+        token = Listing(self, root, [directory for directory, _, _ in wanted], frozenset(known))
+        self._intake.workers.submit(Lane.BULK, token, "list", payload)
+        return True
+
+    def _all_known(self) -> Iterator[tuple[Watched, bytes, int]]:
+        for root, start in self.scope:
+            for directory, signature, mtime_ns in self._intake.view.directories(root.id):
+                if signature is not None and mtime_ns and _below(directory, start):
+                    yield root, directory, mtime_ns
+
+    def listed(self, token: Listing, answers: Sequence[tuple[Any, ...]] | None) -> None:
+        """Take what a worker found in some directories; ``None`` if it died: then nothing may be concluded."""
+        root = token.root
+        self._listings -= 1
+        if answers is None:
+            self._blind[root.id].extend(token.wanted)
+            root.unreadable.update(token.wanted)
+            self.totals.errors += len(token.wanted)
+            return
+        for answer in answers:
+            if answer[0] == Code.LISTED:
+                self._compare(root, token.known, answer[1:])
+            elif answer[0] == Code.UNREADABLE:
+                self._blind[root.id].append(answer[1])
+                root.unreadable.add(answer[1])
+                self.totals.errors += 1
+            elif answer[0] == Code.SAME:
+                self._visited[root.id].add(answer[1])
+        # GONE: its rows are found missing, because it was not visited
+
+    def _compare(self, root: Watched, known: frozenset[bytes], listing: tuple[Any, ...]) -> None:
+        directory, signature, same, mtime_ns, subdirectories, entries, files, size, ignored, _, unreadable = listing
+        totals = self.totals
+        self._visited[root.id].add(directory)
+        self._frontier.extend((root, below) for below in subdirectories)
+        if root.id in self.cancelled:
+            return
+        if not self._overflowed:
+            totals.files += files
+            totals.size += size
+            totals.ignored += ignored
+            totals.errors += len(unreadable)
+        if same:
+            totals.unchanged += files
+            totals.done_files += files
+            totals.done_size += size
+            return
+        rows = self._intake.view.rows(root.id, directory) if directory in known else {}
+        fresh: list[Look] = []
+        notes: list[Row] = []
+        back: list[int] = []
+        is_open = has_held = False
+        now_s = time.monotonic()
+        for name, length, mtime, ctime, ino, links in entries:
+            key = (ino, length, mtime, ctime)
+            row = rows.pop(name, None) if rows else None
+            if row is not None and row.key == key:
+                state = row.state
+                if state is FileState.DEPARTED and row.has_content:
+                    back.append(row.file)
+                if (state is FileState.DEPARTED and row.has_content) or state not in OPEN_STATES | {FileState.DEPARTED}:
+                    totals.unchanged += 1
+                    totals.done_files += 1
+                    totals.done_size += length
+                    continue
+                if state is FileState.EMPTY or (state is FileState.UNREADABLE and self.origin is Origin.POLL):
+                    is_open = True  # noted already, and nothing has changed
+                    totals.empty += state is FileState.EMPTY
+                    totals.errors += state is FileState.UNREADABLE
+                    continue
+            if (pattern := held_by(name, directory)) is not None:
+                if time.time() - max(mtime, ctime) / 1e9 >= root.rules.stale_after_s:
+                    notes.append((directory, name, key, links, FileState.JUNK, f"stale temporary name: {pattern}"))
+                    totals.junk += 1
+                    continue
+                has_held = is_open = True
+                totals.held += 1
+                if row is None or row.key != key or row.state is not FileState.HELD:
+                    notes.append((directory, name, key, links, FileState.HELD, f"temporary name: {pattern}"))
+            elif (pattern := root.junk.match(name)) is not None:
+                notes.append((directory, name, key, links, FileState.JUNK, f"pattern: {pattern}"))
+                totals.junk += 1
+            elif not length:
+                notes.append((directory, name, key, links, FileState.EMPTY, "no bytes yet"))
+                totals.empty += 1
+                is_open = True
+            elif self._intake.is_tracked(root, directory, name):
+                is_open = True
+            else:
+                fresh.append(Look(name, int(Arrival.LISTED), now_s, 0, 0.0, key, None, False))
+        for name, _ in unreadable:  # there, but the system does not say what it is: neither read nor missing
+            rows.pop(name, None)
+            is_open = True
+        gone = [(directory, name) for name, row in rows.items() if row.state is not FileState.DEPARTED]
+        self._missing[root.id].extend(gone)
+        if back:
+            self._intake.restore(back)
+        if notes:
+            self._intake.note(root, notes)
+            totals.done_files += len(notes)
+        here = OpenDirectory(directory, signature, mtime_ns, len(fresh), has_held=has_held, clean=not is_open)
+        if not fresh:
+            if here.clean and not gone:
+                self._intake.seal(root, here)
+        elif not self._defer:
+            self._ready.append((root, here, fresh))
+        elif not self._overflowed:
+            self._deferred.append((root, here, fresh))
+            for look in fresh:
+                length = look.last_key[1] if look.last_key else 0
+                self._pending_sizes[length] = self._pending_sizes.get(length, 0) + 1
+            if sum(self._pending_sizes.values()) > DEFERRED_LIMIT:
+                self._overflowed = True
+                self._deferred.clear()
+
+    # -- what is missing ------------------------------------------------------------------------
+
+    def _find_missing(self) -> None:
+        """All is listed: find what is gone, make sure of it, and mark it before anything new is read."""
+        self._step = _Step.VERIFYING
+        for root, start in self.scope:
+            if root.id in self.cancelled:
+                continue
+            visited, blind, missing = self._visited[root.id], self._blind[root.id], self._missing[root.id]
+            for directory, _, _ in self._intake.view.directories(root.id):
+                if directory in visited or not _below(directory, start):
+                    continue
+                if any(_below(directory, unseen) for unseen in blind):
+                    continue
+                missing.extend(
+                    (directory, name)
+                    for name, row in self._intake.view.rows(root.id, directory).items()
+                    if row.state is not FileState.DEPARTED
+                )
+        roots = {root.id: root for root, _ in self.scope}
+        for root_id, names in self._missing.items():
+            if not names or root_id in self.cancelled:
+                continue
+            root = roots[root_id]
+            known = self._intake.view.present(root_id)
+            if len(names) > max(BRAKE_COUNT, BRAKE_SHARE * known) and not self._accept:
+                self.held.add(root_id)
+                self._intake.hold(root, len(names), known)
+                continue
+            for begin in range(0, len(names), NAMES_PER_JOB):
+                part = names[begin : begin + NAMES_PER_JOB]
+                self._verifying += 1
+                token = Verifying(self, root, part)
+                self._intake.workers.submit(Lane.BULK, token, "absent", (root.path, part))
+        if not self._verifying:
+            self._all_verified()
+
+    def verified(self, token: Verifying, answers: Sequence[bool] | None) -> None:
+        """Take what a worker says of names that were not in their directory's listing."""
+        root = token.root
+        gone = [name for name, is_gone in zip(token.names, answers, strict=True) if is_gone] if answers else []
+        if root.id in self.cancelled or not gone:
+            self._one_verified()
+            return
+        self.totals.missing += len(gone)
+        self._intake.missing(root, gone, self._one_verified)
+
+    def _one_verified(self) -> None:
+        self._verifying -= 1
+        if not self._verifying:
+            self._all_verified()
+
+    def _all_verified(self) -> None:
+        """Everything that is gone is marked: now read what is new."""
+        if self._overflowed:  # too many new names to remember: list once more and read at once
+            self._overflowed = self._defer = False
+            self._pending_sizes.clear()
+            self._missing = {root: [] for root in self._missing}
+            self._visited = {root: set() for root in self._visited}
+            self.totals = Totals(missing=self.totals.missing)
+            self._frontier.extend(self.scope)
+            self._step = _Step.LISTING
+        else:
+            self._ready.extend(self._deferred)
+            self._deferred.clear()
+            self._step = _Step.LOOKING
+        self.advance()
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def _look_more(self) -> None:
+        while self._ready and self._chunks < CHUNKS_AHEAD:
+            root = self._ready[0][0]
+            chunk = Chunk(self, root)
+            while self._ready and self._ready[0][0] is root and chunk.files < FILES_PER_CHUNK:
+                _, here, looks = self._ready[0]
+                taken: list[Look] = []
+                while looks and chunk.files < FILES_PER_CHUNK and chunk.size < BYTES_PER_CHUNK:
+                    look = looks.pop()
+                    taken.append(look)
+                    chunk.files += 1
+                    chunk.size += look.last_key[1] if look.last_key else 0
+                if taken:
+                    chunk.groups.append((here, taken))
+                if looks:
+                    break
+                self._ready.popleft()
+            if root.id in self.cancelled:
+                continue
+            self._chunks += 1
+            self._intake.begin_chunk(chunk)
+
+    def chunk_done(self, chunk: Chunk) -> None:
+        """A chunk is committed, or dropped."""
+        self._chunks -= 1
+        self.totals.done_files += chunk.files
+        self.totals.done_size += chunk.size
+        for _, looks in chunk.groups:
+            for look in looks:
+                self._looked_at(look)
+
+    def _looked_at(self, look: Look) -> None:
+        if not self._pending_sizes or look.last_key is None:
+            return
+        size = look.last_key[1]
+        left = self._pending_sizes.get(size, 0) - 1
+        if left > 0:
+            self._pending_sizes[size] = left
+        else:
+            self._pending_sizes.pop(size, None)
+
+
+def _below(directory: bytes, start: bytes) -> bool:
+    """Whether a directory is ``start`` or lies below it."""
+    return not start or directory == start or directory.startswith(start + b"/")

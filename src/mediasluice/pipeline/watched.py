@@ -1,0 +1,50 @@
+"""A root as the running pipeline sees it: its rules compiled, its source, its present state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mediasluice.model.roots import RootState, WatchMode
+
+if TYPE_CHECKING:
+    from mediasluice.identify.junk import JunkRules
+    from mediasluice.model.flow import RootId
+    from mediasluice.model.roots import RootIdentity, Rules
+    from mediasluice.pipeline.outcomes import Spec
+    from mediasluice.settle.decide import Options
+    from mediasluice.sources.mounts import Mount
+    from mediasluice.sources.names import NameRules
+    from mediasluice.sources.source import Source
+
+
+@dataclass(slots=True)
+class Watched:
+    """One root. Everything below ``source`` changes while it runs, on the intake thread only."""
+
+    id: RootId
+    library: str
+    path: bytes
+    rules: Rules
+    names: NameRules
+    junk: JunkRules
+    mount: Mount
+    spec: Spec
+    options: Options
+    identity: RootIdentity | None
+    source: Source | None = None
+    watch: bool = True
+    mode: WatchMode = WatchMode.EVENTS
+    state: RootState = RootState.ONLINE
+    reason: str | None = None
+    baseline: bool = False  # nothing was ever catalogued here: what is found now is the baseline
+    is_traced: bool = False  # the log wants to know of every sighting
+    armed: bool = False  # its watches are placed and its gap scan was requested
+    dirty: set[bytes] = field(default_factory=set)  # directories to be compared with the catalogue
+    dirty_since_s: float = 0.0
+    overflows: int = 0
+    missed: int = 0  # found by audits although no event told of them
+    audits_with_misses: int = 0
+    next_poll_s: float = 0.0
+    next_audit_s: float = 0.0
+    unreadable: set[bytes] = field(default_factory=set)  # directories that hold something unreadable

@@ -1,0 +1,169 @@
+"""A few worker processes behind two lanes: arrivals that somebody waits for, and bulk.
+
+Takes jobs ``(verb, payload)`` with a token; gives ``Answer`` values through ``drain``. One thread per
+process only moves frames. A process that dies is replaced; its job comes back as ``Answer`` with
+``died`` set, so that the caller can try its parts one by one.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mediasluice.pipeline.worker import DONE, PROGRESS, read_frame, write_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+BULK_NICENESS = 5  # chosen: beside a service that must answer, bulk reading yields the processor
+
+
+class Lane(Enum):
+    """Who waits for the answer."""
+
+    EXPRESS = "express"  # a file that just arrived
+    BULK = "bulk"  # a pass over a tree, a huge file
+
+
+class Answer(NamedTuple):
+    """What became of a job. ``failure`` is the text of a bug in the worker, ``died`` a lost process."""
+
+    token: object
+    value: Any
+    failure: str | None = None
+    died: bool = False
+
+
+class Busy(NamedTuple):
+    """A job in progress, for ``status``: since when (monotonic seconds) and bytes of the file read so far."""
+
+    token: object
+    since_s: float
+    read: int
+
+
+class Workers:
+    """The processes, their threads and their queues. Thread-safe."""
+
+    def __init__(self, *, bulk: int, express: int, wake: Callable[[], None], niceness: int = BULK_NICENESS) -> None:
+        self._wake = wake
+        self._answers: deque[Answer] = deque()
+        self._busy: dict[int, Busy] = {}
+        self._closing = False
+        self._queues: dict[Lane, queue.PriorityQueue[tuple[int, int, tuple[object, str, object] | None]]] = {
+            lane: queue.PriorityQueue() for lane in Lane
+        }
+        self._count = 0
+        self._counting = threading.Lock()
+        self._outstanding = dict.fromkeys(Lane, 0)
+        self._sizes: Mapping[Lane, int] = {Lane.BULK: bulk, Lane.EXPRESS: express}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._threads = [
+            threading.Thread(
+                target=self._serve,
+                args=(index, lane, niceness if lane is Lane.BULK else 0),
+                name=f"worker-{lane.value}-{index}",
+                daemon=True,
+            )
+            for index, lane in enumerate([Lane.BULK] * bulk + [Lane.EXPRESS] * express)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, lane: Lane, token: object, verb: str, payload: object, *, urgent: bool = False) -> None:
+        """Queue a job; its answer comes out of :meth:`drain` with the same token."""
+        if not self._sizes[lane]:
+            lane = Lane.BULK
+        with self._counting:
+            self._count += 1
+            self._outstanding[lane] += 1
+            order = self._count
+        self._queues[lane].put((0 if urgent else 1, order, (token, verb, payload)))
+
+    def drain(self) -> list[Answer]:
+        """All answers that came since the last call, oldest first."""
+        answers = []
+        while self._answers:
+            answers.append(self._answers.popleft())
+        return answers
+
+    def outstanding(self, lane: Lane) -> int:
+        """Jobs of a lane that were submitted and not answered."""
+        return self._outstanding[lane]
+
+    def busy(self) -> list[Busy]:
+        """What the processes do at this moment."""
+        return list(self._busy.values())
+
+    def pids(self) -> list[int]:
+        """Process ids of the living workers."""
+        return [process.pid for process in list(self._processes.values()) if process.poll() is None]
+
+    def close(self) -> None:
+        """End all processes; jobs that were not started are forgotten."""
+        self._closing = True
+        for lane in Lane:
+            for _ in self._threads:
+                self._queues[lane].put((-1, 0, None))
+        for process in list(self._processes.values()):
+            process.kill()  # read-only workers: nothing to finish
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, index: int, lane: Lane, niceness: int) -> None:
+        """Body of one thread: start the process here, so that the parent death signal follows this thread."""
+        jobs = self._queues[lane]
+        process = self._spawn(index, niceness)
+        while not self._closing:
+            entry = jobs.get()[2]
+            if entry is None:
+                break
+            token, verb, payload = entry
+            self._busy[index] = Busy(token, time.monotonic(), 0)
+            answer = self._ask(index, process, token, verb, payload)
+            del self._busy[index]
+            if answer.died and not self._closing:
+                process.kill()
+                process.wait()
+                process = self._spawn(index, niceness)
+            with self._counting:
+                self._outstanding[lane] -= 1
+            self._answers.append(answer)
+            self._wake()
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _spawn(self, index: int, niceness: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603
+        self._processes[index] = process
+        if self._closing:
+            process.kill()
+        return process
+
+    def _ask(self, index: int, process: subprocess.Popen[bytes], token: object, verb: str, payload: object) -> Answer:
+        if process.stdin is None or process.stdout is None:  # Popen was given pipes; this is for the type checker
+            return Answer(token, None, died=True)
+        try:
+            write_frame(process.stdin.fileno(), (verb, payload))
+            while (frame := read_frame(process.stdout.fileno())) is not None:
+                code, value = frame
+                if code == PROGRESS:
+                    self._busy[index] = self._busy[index]._replace(read=value)
+                elif code == DONE:
+                    return Answer(token, value)
+                else:
+                    return Answer(token, None, failure=value)
+        except BrokenPipeError:
+            pass  # the process ended before it took the job: the same as ending while it worked
+        return Answer(token, None, died=True)

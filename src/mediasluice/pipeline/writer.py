@@ -1,0 +1,173 @@
+"""The one thread that changes the catalogue, with two queues: arrivals first, bulk after them.
+
+Takes operations (functions of the catalogue) and runs them in transactions; gives back what they
+returned through an optional callback, after the commit. An arrival is committed at once. Bulk
+operations share a transaction for at most ``slice_s``, so that an arrival never waits longer than that.
+Fails with: the error of the catalogue is handed to ``failed`` once; afterwards the writer takes nothing
+more, because a catalogue that cannot be written must stop the service, not lose facts one by one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mediasluice.errors import DiskFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mediasluice.catalogue.store import Catalogue
+
+RETRY_S = 5.0  # chosen: how often a full disk is tried again
+
+
+class _Operation(NamedTuple):
+    change: Callable[[Catalogue], Any]
+    done: Callable[[Any], None] | None
+
+
+class Writer:
+    """Owns the catalogue's writing connection from :meth:`start` to :meth:`close`."""
+
+    def __init__(
+        self,
+        open_catalogue: Callable[[], Catalogue],
+        *,
+        slice_s: float,
+        committed: Callable[[], None],
+        failed: Callable[[BaseException], None],
+        disk_full: Callable[[bool, DiskFull | None], None],
+    ) -> None:
+        self._open = open_catalogue
+        self._slice_s = slice_s
+        self._committed = committed
+        self._failed = failed
+        self._disk_full = disk_full
+        self._express: deque[_Operation] = deque()
+        self._bulk: deque[_Operation] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._working = False
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="writer")
+
+    def start(self) -> None:
+        """Start the thread; it opens the catalogue itself, because SQLite connections are bound to theirs."""
+        self._thread.start()
+
+    def express(self, change: Callable[[Catalogue], Any], done: Callable[[Any], None] | None = None) -> None:
+        """Queue something that somebody waits for."""
+        self._put(self._express, _Operation(change, done))
+
+    def bulk(self, change: Callable[[Catalogue], Any], done: Callable[[Any], None] | None = None) -> None:
+        """Queue a part of a pass."""
+        self._put(self._bulk, _Operation(change, done))
+
+    def call(self, change: Callable[[Catalogue], Any]) -> Any:
+        """Run one operation and wait for its commit; for set-up and control requests, not for the intake."""
+        finished = threading.Event()
+        result: list[Any] = []
+
+        def done(value: Any) -> None:
+            result.append(value)
+            finished.set()
+
+        self.express(change, done)
+        while not finished.wait(0.2):
+            if self._broken:
+                message = "the catalogue cannot be written"
+                raise DiskFull(message, hint="see the log of the service for the first error")
+        return result[0]
+
+    def backlog(self) -> int:
+        """Operations that are not committed yet."""
+        return len(self._express) + len(self._bulk) + self._working
+
+    def close(self) -> None:
+        """Commit what is queued, then close the catalogue."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _put(self, queue: deque[_Operation], operation: _Operation) -> None:
+        with self._wake:
+            queue.append(operation)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        try:
+            catalogue = self._open()
+        except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
+            self._broken = True
+            self._failed(error)
+            return
+        try:
+            while self._next(catalogue):
+                pass
+        except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
+            self._broken = True
+            self._failed(error)
+        finally:
+            catalogue.close()
+
+    def _next(self, catalogue: Catalogue) -> bool:
+        """Run one transaction; ``False`` when everything is committed and the writer is to close."""
+        with self._wake:
+            while not self._express and not self._bulk:
+                if self._closing:
+                    return False
+                self._working = False
+                self._wake.wait()
+            self._working = True
+        batch: list[_Operation] = []
+        results: list[Any] = []
+        full_since: float | None = None
+        while True:
+            try:
+                if batch:  # again after a full disk: the same operations, in the same order
+                    results = []
+                    with catalogue.transaction():
+                        results.extend(operation.change(catalogue) for operation in batch)
+                else:
+                    with catalogue.transaction():
+                        self._fill(catalogue, batch, results)
+            except DiskFull as error:
+                if full_since is None:
+                    full_since = time.monotonic()
+                    self._disk_full(True, error)
+                if self._closing:
+                    raise
+                with self._wake:
+                    self._wake.wait_for(lambda: self._closing, RETRY_S)
+                continue
+            break
+        if full_since is not None:
+            self._disk_full(False, None)
+        self._committed()
+        for operation, result in zip(batch, results, strict=True):
+            if operation.done is not None:
+                operation.done(result)
+        return True
+
+    def _fill(self, catalogue: Catalogue, batch: list[_Operation], results: list[Any]) -> None:
+        """Run all waiting arrivals, or else bulk operations until the slice is used up or an arrival comes."""
+        if self._express:
+            while self._express and len(batch) < 1000:  # chosen: bounds the memory of one transaction
+                self._run_one(catalogue, self._express, batch, results)
+            return
+        until_s = time.monotonic() + self._slice_s
+        while self._bulk and not self._express:
+            self._run_one(catalogue, self._bulk, batch, results)
+            if time.monotonic() >= until_s:
+                return
+
+    def _run_one(
+        self, catalogue: Catalogue, queue: deque[_Operation], batch: list[_Operation], results: list[Any]
+    ) -> None:
+        operation = queue.popleft()
+        batch.append(operation)
+        results.append(operation.change(catalogue))

@@ -1,0 +1,205 @@
+"""What a running service answers over its control socket.
+
+Each verb is a function of the request's parameters that gives rows; see ``service/control.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.view import View
+from mediasluice.config.layers import load
+from mediasluice.errors import UsageError
+from mediasluice.model.paths import join, text
+from mediasluice.model.roots import RootState
+from mediasluice.pipeline.workers import Lane
+from mediasluice.service.passing import Request, run_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mediasluice.pipeline.watched import Watched
+    from mediasluice.service.service import Service
+
+HEARTBEAT_S = 1.0  # an answer that waits repeats a row now and then, so that a client that left is noticed
+SHOWN = 1000  # chosen: settling files named in a status; the rest is counted
+
+
+class Answers:
+    """The verbs of one service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def verbs(self) -> dict[str, Callable[[dict[str, Any]], Iterator[dict[str, Any]]]]:
+        """Name each verb."""
+        return {
+            "status": self._status,
+            "follow": self._follow,
+            "scan": self._scan,
+            "health": self._health,
+            "explain": self._explain,
+            "idle": self._idle,
+        }
+
+    def _status(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        service = self._service
+        live = service.ask(self._live)
+        with View.open(catalogue_file(service.data)) as view:
+            live["counts"] = view.counts()
+        yield live
+
+    def _live(self) -> dict[str, Any]:
+        """Runs on the intake thread: a consistent picture of it."""
+        service, intake = self._service, self._service.host.intake
+        settling: list[dict[str, Any]] = []
+        now_s, now = time.monotonic(), time.time()
+        for pending in intake.tracker.pending():
+            if len(settling) == SHOWN:
+                break
+            root = intake.roots.get(pending.root)
+            if root is None:
+                continue
+            settling.append(
+                {
+                    "path": text(join(root.path, join(pending.directory, pending.name))),
+                    "reason": pending.reason,
+                    "since": now - (now_s - pending.since_s),
+                    "due": now + (pending.due_s - now_s),
+                }
+            )
+        return {
+            "pid": os.getpid(),
+            "roots": [_root(root) for root in intake.roots.values()],
+            "settling": settling,
+            "queues": {
+                "candidates": len(intake.tracker),
+                "looks": intake.workers.outstanding(Lane.EXPRESS),
+                "bulk": intake.workers.outstanding(Lane.BULK),
+                "writes": service.host.writer.backlog(),
+                "reading": [
+                    {"since": now - (now_s - busy.since_s), "bytes": busy.read} for busy in intake.workers.busy()
+                ],
+            },
+            "overflows": sum(root.overflows for root in intake.roots.values()),
+            "disk_full": None if service.full is None else str(service.full),
+            "scans": [
+                {"files": scan.totals.done_files, "files_found": scan.totals.files, "bytes": scan.totals.done_size}
+                for scan in intake.passes.running
+            ],
+        }
+
+    def _follow(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """A row after each commit; ``head`` is the newest event's number."""
+        service = self._service
+        with View.open(catalogue_file(service.data)) as view:
+            head = -1
+            while not service.is_stopping:
+                newest = view.head()
+                yield {"head": newest}
+                if newest == head:
+                    continue
+                head = newest
+                with service.committed:
+                    if view.head() == head:
+                        service.committed.wait(HEARTBEAT_S)
+
+    def _scan(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        service = self._service
+        targets = list(params.get("targets", ()))
+        scope = [self._starting_point(target) for target in targets] or [
+            (root, b"") for root in service.host.intake.roots.values()
+        ]
+        request = Request(
+            scope,
+            settle_timeout_s=float(params.get("settle_timeout_s", 90.0)),
+            fast=bool(params.get("fast", False)),
+            accept=bool(params.get("accept", False)),
+        )
+        result: dict[str, Any] = {}
+        for row in run_pass(service, request):
+            if "result" in row:
+                result = row["result"]
+            else:
+                yield row
+        return result  # type: ignore[return-value]
+
+    def _starting_point(self, target: str) -> tuple[Watched, bytes]:
+        """Find the root of a target; a folder that nobody watches becomes a library that is not watched."""
+        roots = list(self._service.host.intake.roots.values())
+        path = os.fsencode(os.path.abspath(target))
+        for root in roots:
+            if root.library == target or root.path == path:
+                return root, b""
+            if path.startswith(root.path + b"/"):
+                return root, path[len(root.path) + 1 :]
+        if not os.path.isdir(path):
+            message = f"{target} is neither a folder nor a library"
+            raise UsageError(message, hint="libraries: " + ", ".join(root.library for root in roots))
+        name = os.fsdecode(os.path.basename(path)) or "root"
+        taken = {root.library for root in roots}
+        with View.open(catalogue_file(self._service.data)) as view:
+            for row in view.roots():
+                if row.path == path:
+                    name = row.library
+                else:
+                    taken.add(row.library)
+        while name in taken:
+            name += "-2"
+        loaded = load(None, {}, {"libraries": {name: {"path": text(path), "watch": False}}})
+        root = self._service.register(loaded.settings.libraries()[0])
+        self._service.attach(root)
+        return root, b""
+
+    def _health(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        service = self._service
+        service.ask(lambda: None)  # the intake thread answers
+        ok = service.failure is None and service.full is None
+        yield {"ok": ok, "pid": os.getpid(), "reason": str(service.failure or service.full or "") or None}
+
+    def _explain(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        path = os.fsencode(params["path"])
+        yield self._service.ask(lambda: self._explain_live(path)) or {"state": None}
+
+    def _explain_live(self, path: bytes) -> dict[str, Any] | None:
+        intake = self._service.host.intake
+        now_s, now = time.monotonic(), time.time()
+        for pending in intake.tracker.pending():
+            root = intake.roots.get(pending.root)
+            if root is not None and path == join(root.path, join(pending.directory, pending.name)):
+                after = f"looked at again in {max(0.0, pending.due_s - now_s):.1f} s"
+                return {
+                    "state": "held" if pending.reason == "name" else "settling",
+                    "reason": pending.reason,
+                    "next": after,
+                    "since": now - (now_s - pending.since_s),
+                }
+        for root in intake.roots.values():
+            if root.state is RootState.OFFLINE and (path == root.path or path.startswith(root.path + b"/")):
+                return {
+                    "state": None,
+                    "reason": f"its root is offline: {root.reason}",
+                    "next": "compared when the root is back",
+                }
+        return None
+
+    def _idle(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        since_s = self._service.idle_since_s()
+        yield {"idle_s": None if since_s is None else time.monotonic() - since_s}
+
+
+def _root(root: Watched) -> dict[str, Any]:
+    coverage = root.source.coverage() if root.source is not None else None
+    return {
+        "library": root.library,
+        "path": text(root.path),
+        "mode": root.mode.value,
+        "state": root.state.value,
+        "watches": 0 if coverage is None else coverage.watches,
+        "reason": root.reason or (coverage.reason if coverage is not None else None),
+        "overflows": root.overflows if coverage is None else max(root.overflows, coverage.overflows),
+        "missed": root.missed,
+    }

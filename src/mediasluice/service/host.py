@@ -1,0 +1,259 @@
+"""Run a host: in the foreground for ``sluice run``, for one pass for ``sluice scan``.
+
+Takes a loaded configuration and folders named on the command line; gives an exit code or a result.
+Fails with: LockHeld, ConfigError, RootUnusable, ForeignDatabase, DiskFull, UsageError.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.view import View
+from mediasluice.config import file as config_file
+from mediasluice.config.layers import Loaded, load
+from mediasluice.errors import ConfigError, UsageError
+from mediasluice.model.paths import text
+from mediasluice.model.roots import RootState
+from mediasluice.service.answers import Answers
+from mediasluice.service.control import SOCKET_NAME, Server
+from mediasluice.service.lock import DataLock
+from mediasluice.service.passing import Request, run_pass
+from mediasluice.service.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
+
+    from mediasluice.model.roots import Library
+    from mediasluice.pipeline.watched import Watched
+
+TICK_S = 0.1  # chosen: how soon the main thread sees a signal's flag or the end of an idle time
+RELOAD_S = 1.0  # chosen: how often the document is looked at
+
+
+def serve(
+    loaded: Loaded,
+    data: Path,
+    directories: Sequence[Path],
+    *,
+    until_idle_s: float | None,
+    announce: Callable[[str], None],
+) -> int:
+    """Watch until a signal, or until nothing was pending for ``until_idle_s``; gives the exit code."""
+    from mediasluice.service.log import open_log  # noqa: PLC0415 - structlog is for the service alone
+
+    loaded = _with_directories(loaded, directories, data)
+    libraries = loaded.settings.libraries()
+    if not libraries:
+        message = "there is nothing to watch"
+        raise UsageError(message, hint="name a folder: sluice run /some/folder")
+    lock = DataLock.acquire(data)
+    log = open_log(
+        _log_directory(loaded, data), level=loaded.settings.system.log_level, form=loaded.settings.system.log_format
+    )
+    service = Service(lock, loaded.settings, log, is_service=True)
+    asked_to_stop = _stop_on_signals()
+    roots = service.start(libraries)
+    control = Server(data / SOCKET_NAME, Answers(service).verbs())
+    try:
+        control.start()
+        log.info("started", pid=os.getpid(), data=str(data), document=str(loaded.path) if loaded.path else None)
+        for line in _banner(loaded, data, roots):
+            announce(line)
+        _wait(service, loaded, directories, asked_to_stop, until_idle_s)
+    finally:
+        log.info("stopping")
+        control.close()
+        service.stop()
+        log.info("stopped", pid=os.getpid())
+    if service.failure is not None:
+        raise service.failure
+    return 0
+
+
+def scan_once(
+    loaded: Loaded,
+    data: Path,
+    targets: Sequence[str],
+    *,
+    settle_timeout_s: float,
+    fast: bool,
+    accept: bool,
+    progress: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """One pass without a service: take the lock, compare, read, catalogue, and give the result object."""
+    names = {library.name for library in loaded.settings.libraries()}
+    for target in targets:
+        if target not in names and os.sep not in target and not os.path.isdir(target):
+            message = f"{target} is neither a folder nor a library"
+            raise UsageError(message, hint="libraries: " + (", ".join(sorted(names)) or "none"))
+    loaded = _with_directories(loaded, [Path(target) for target in targets if target not in names], data)
+    libraries = loaded.settings.libraries()
+    if targets:
+        wanted = [_library_of(target, libraries) for target in targets]
+        libraries = tuple(library for library in libraries if library in wanted)
+    if not libraries:
+        message = "there is nothing to scan"
+        raise UsageError(message, hint="name a folder: sluice scan /some/folder")
+    service = Service(DataLock.acquire(data), loaded.settings, _Warnings(), is_service=False)
+    roots = service.start(libraries)
+    try:
+        request = Request(
+            [_starting_point(target, roots) for target in targets] or [(root, b"") for root in roots],
+            settle_timeout_s=settle_timeout_s,
+            fast=fast,
+            accept=accept,
+        )
+        result: dict[str, Any] = {}
+        for row in run_pass(service, request):
+            if "result" in row:
+                result = row["result"]
+            else:
+                progress(row["progress"])
+        return result
+    finally:
+        service.stop()
+
+
+def _log_directory(loaded: Loaded, data: Path) -> Path:
+    configured = loaded.settings.system.log_dir
+    return data / "logs" if configured is None else Path(os.fsdecode(configured))
+
+
+def _library_of(target: str, libraries: Sequence[Library]) -> Library:
+    path = os.fsencode(os.path.abspath(target))
+    for library in libraries:
+        if library.name == target or path == library.path or path.startswith(library.path + b"/"):
+            return library
+    message = f"{target} is neither a folder nor a library"
+    raise UsageError(message, hint="libraries: " + (", ".join(library.name for library in libraries) or "none"))
+
+
+def _starting_point(target: str, roots: Sequence[Watched]) -> tuple[Watched, bytes]:
+    path = os.fsencode(os.path.abspath(target))
+    for root in roots:
+        if root.library == target or path == root.path:
+            return root, b""
+        if path.startswith(root.path + b"/"):
+            return root, path[len(root.path) + 1 :]
+    message = f"{target} is not part of a library"
+    raise UsageError(message)
+
+
+def _with_directories(loaded: Loaded, directories: Sequence[Path], data: Path) -> Loaded:
+    """Add folders that were named on the command line as libraries; known ones keep their name."""
+    named: dict[str, dict[str, str]] = {}
+    taken = {library.name: library.path for library in loaded.settings.libraries()}
+    known: dict[bytes, str] = {}
+    if catalogue_file(data).exists():
+        with View.open(catalogue_file(data)) as view:
+            known = {row.path: row.library for row in view.roots()}
+    for directory in directories:
+        path = os.fsencode(os.path.abspath(directory))
+        if any(path == other or path.startswith(other + b"/") for other in taken.values()):
+            continue
+        name = known.get(path) or _free_name(directory, {*taken, *known.values()})
+        taken[name] = path
+        named[name] = {"path": text(path), "watch": True}  # type: ignore[dict-item]
+    if not named:
+        return loaded
+    paths = loaded.stamp.paths
+    libraries = {**loaded.overrides.get("libraries", {}), **named}
+    return load(paths[0] if len(paths) == 1 else None, os.environ, {**loaded.overrides, "libraries": libraries})
+
+
+def _free_name(directory: Path, taken: set[str]) -> str:
+    """Name a library after its folder, in the characters that a name may have."""
+    plain = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in directory.name)
+    plain = plain.strip("-") or "root"
+    name, number = plain, 2
+    while name in taken:
+        name, number = f"{plain}-{number}", number + 1
+    return name
+
+
+def _stop_on_signals() -> threading.Event:
+    asked = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return asked
+
+
+def _wait(
+    service: Service,
+    loaded: Loaded,
+    directories: Sequence[Path],
+    asked_to_stop: threading.Event,
+    until_idle_s: float | None,
+) -> None:
+    """The main thread: signals, the document, the idle time."""
+    stamp = seen = loaded.stamp
+    next_reload_s = time.monotonic() + RELOAD_S
+    while not asked_to_stop.wait(TICK_S) and not service.ended.is_set():
+        now_s = time.monotonic()
+        idle_since_s = service.idle_since_s()
+        if until_idle_s is not None and idle_since_s is not None and now_s - idle_since_s >= until_idle_s:
+            return
+        if now_s >= next_reload_s:
+            next_reload_s = now_s + RELOAD_S
+            before, seen = seen, config_file.stamp(stamp.paths)
+            if seen != stamp and seen == before:  # looked the same twice: an editor may save in two steps
+                stamp = seen
+                _reload(service, loaded, stamp, directories)
+
+
+def _reload(service: Service, loaded: Loaded, stamp: config_file.Stamp, directories: Sequence[Path]) -> None:
+    """Go over to the changed document; a wrong one is reported and the last good one kept."""
+    try:
+        fresh = load(stamp.paths[0] if len(stamp.paths) == 1 else None, os.environ, loaded.overrides)
+        fresh = _with_directories(fresh, directories, service.data)
+        service.replace(fresh.settings, fresh.settings.libraries())
+    except ConfigError as error:
+        service.log.error("configuration_refused", reason=str(error), next="the last good one stays in force")
+    else:
+        service.log.info("configuration_loaded", document=str(fresh.path) if fresh.path else None)
+
+
+def _banner(loaded: Loaded, data: Path, roots: Sequence[Watched]) -> Iterator[str]:
+    """What somebody who just started it wants to know."""
+    for root in roots:
+        rules = root.rules
+        state = "" if root.state is RootState.ONLINE else f"  [{root.state.value}: {root.reason}]"
+        how = {"events": "kernel events", "poll": "kernel events and polling", "off": "not watched"}[root.mode.value]
+        yield f"Watching   {text(root.path)}  as library {root.library!r} ({how}, {root.mount.type}){state}"
+        yield (
+            f"           recursive: {'yes' if rules.recursive else 'no'}, debounce: {rules.debounce_s:g} s, "
+            f"patterns: {', '.join(rules.include) or 'every file'}"
+        )
+    yield f"Catalogue  {catalogue_file(data)}"
+    yield f"Log        {_log_directory(loaded, data)}, level {loaded.settings.system.log_level}"
+    yield f"Try next   put a file there, then: sluice --data {data} events | files | status | duplicates"
+
+
+class _Warnings:
+    """The logger of a one-shot command: what needs attention goes to standard error, the rest is its result."""
+
+    def debug(self, event: str, **values: object) -> None:
+        """Say nothing."""
+
+    def info(self, event: str, **values: object) -> None:
+        """Say nothing."""
+
+    def warning(self, event: str, **values: object) -> None:
+        """Print the fact."""
+        import sys  # noqa: PLC0415
+
+        line = " ".join([event, *(f"{key}={value}" for key, value in values.items())])
+        sys.stderr.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
+
+    error = warning

@@ -1,0 +1,352 @@
+"""The life of a host process: register roots, start the threads, watch over them, stop in order.
+
+Takes a loaded configuration and a data directory. The same class serves ``sluice run`` (everything) and
+a one-shot ``sluice scan`` (no watching, no monitor, no control socket).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.view import View
+from mediasluice.errors import RootUnusable, SluiceError
+from mediasluice.model.flow import RootId
+from mediasluice.model.paths import text
+from mediasluice.model.roots import Library, RootState, WatchMode
+from mediasluice.sources.budget import WatchBudget
+from mediasluice.sources.inotify import Readers
+from mediasluice.sources.roots import check_root, identity_of, refuse_overlap
+from mediasluice.wiring import host as wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mediasluice.config.document import Settings
+    from mediasluice.errors import DiskFull
+    from mediasluice.model.roots import RootIdentity
+    from mediasluice.pipeline.log import Log
+    from mediasluice.pipeline.watched import Watched
+    from mediasluice.service.lock import DataLock
+    from mediasluice.sources.roots import RootCheck
+
+MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
+ANSWER_S = 5.0  # longest wait for the intake thread
+
+
+class Service:
+    """A host process. Use :meth:`start`, then :meth:`stop`; nothing runs before or after."""
+
+    def __init__(self, lock: DataLock, settings: Settings, log: Log, *, is_service: bool) -> None:
+        self.data = lock.data
+        self.settings = settings
+        self.log = log
+        self.failure: BaseException | None = None
+        self.ended = threading.Event()
+        self.committed = threading.Condition()
+        self.full: DiskFull | None = None
+        self.started_s = time.monotonic()
+        self._is_service = is_service
+        self._lock = lock
+        self._host: wiring.Host
+        self._intake_thread: threading.Thread
+        self._monitor: threading.Thread | None = None
+        self._readers: Readers | None = None
+        self._budget = WatchBudget()
+        self._arming: set[RootId] = set()
+        self._begun = False
+        self._stopping = threading.Event()
+
+    @property
+    def host(self) -> wiring.Host:
+        """The connected parts."""
+        return self._host
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it watches; a one-shot pass does not."""
+        return self._is_service
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopping.is_set()
+
+    def idle_since_s(self) -> float | None:
+        """Since when nothing is pending (monotonic seconds); ``None`` while something is."""
+        return None if self._arming or not self._begun else self._host.intake.idle_since_s
+
+    # -- start ------------------------------------------------------------------------------------
+
+    def start(self, libraries: Sequence[Library]) -> list[Watched]:
+        """Open the catalogue, register the libraries, start every thread."""
+        if sys.platform != "win32":
+            import signal  # noqa: PLC0415
+
+            signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease must not end the process
+        sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
+        refuse_overlap({library.name: library.path for library in libraries})
+        writer = wiring.writer(
+            self.data,
+            is_service=self._is_service,
+            committed=self._on_commit,
+            failed=self._fail,
+            disk_full=self._on_disk_full,
+        )
+        writer.start()
+        try:
+            roots = [self._register(writer, library) for library in libraries]
+            with View.open(catalogue_file(self.data)) as view:
+                present = {root.id: view.present(root.id) for root in roots}
+                knows_files = view.knows_files()
+            for root in roots:
+                root.baseline = not present[root.id]
+            if self._is_service:
+                ids = [root.id for root in roots]
+                writer.call(lambda catalogue: catalogue.watch_only(ids))
+        except BaseException as error:
+            writer.close()
+            self._lock.release()
+            raise self.failure or error from error
+        self._host = wiring.host(
+            self.data,
+            roots,
+            self.settings,
+            writer,
+            is_service=self._is_service,
+            knows_files=knows_files,
+            log=self.log,
+        )
+        self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
+        self._intake_thread.start()
+        if self._is_service:
+            self._readers = Readers(self._host.wake.set, time.monotonic)
+            self._arming = {root.id for root in roots}
+            threading.Thread(target=self._arm_all, args=(roots,), name="arm", daemon=True).start()
+            self._monitor = threading.Thread(target=self._watch_roots, name="monitor", daemon=True)
+            self._monitor.start()
+        return roots
+
+    def _register(self, writer: Any, library: Library) -> Watched:
+        row = writer.call(lambda catalogue: catalogue.register(library, None))
+        check = self._check(library.path, row.identity, had_files=row.has_files)
+        if row.identity is None:
+            if not check.online:
+                writer.call(lambda catalogue: catalogue.unregister(row.id))
+                message = f"library {library.name}: {check.reason}"
+                raise RootUnusable(message, path=text(library.path), hint="create it or correct the path")
+            writer.call(lambda catalogue: catalogue.register(library, check.identity))
+        root = wiring.watched(library, row, check, self.settings, self._own(library.path))
+        at_us = time.time_ns() // 1000
+        if row.state is RootState.HELD and root.state is RootState.ONLINE:
+            root.state, root.reason = row.state, row.reason
+        state, reason = root.state, root.reason
+        writer.call(lambda catalogue: catalogue.set_root(row.id, state=state, reason=reason, at_us=at_us))
+        if root.state is RootState.OFFLINE:
+            self.log.warning("root_offline", library=library.name, path=text(library.path), reason=root.reason)
+        return root
+
+    def _own(self, root: bytes) -> tuple[bytes, ...]:
+        """Our own folders below a root are never candidates."""
+        data = os.fsencode(self.data)
+        return (data,) if data.startswith(root + b"/") else ()
+
+    def _check(self, path: bytes, known: RootIdentity | None, *, had_files: bool) -> RootCheck:
+        return check_root(path, known, had_files=had_files)
+
+    def _run_intake(self) -> None:
+        self._host.intake.run()
+        if self._host.intake.failure is not None:
+            self._fail(self._host.intake.failure)
+
+    # -- watching ---------------------------------------------------------------------------------
+
+    def _arm_all(self, roots: Sequence[Watched]) -> None:
+        """Place all watches, then compare everything once: what moved between roots is still recognised."""
+        for root in roots:
+            if root.state is not RootState.OFFLINE and root.mode is not WatchMode.OFF:
+                self._arm(root)
+
+        def begin() -> None:
+            from mediasluice.model.files import Origin  # noqa: PLC0415
+
+            intake = self._host.intake
+            scope = []
+            for root in roots:
+                if root.id in intake.roots and root.state is not RootState.OFFLINE and root.mode is not WatchMode.OFF:
+                    root.armed = True
+                    scope.append((root, b""))
+            if scope:
+                intake.passes.begin(scope, Origin.SCAN)
+            self._arming.clear()
+            self._begun = True
+
+        self._host.intake.post(begin)
+
+    def _arm(self, root: Watched) -> bool:
+        """Make and start the source of a root; what goes wrong takes the root offline, with the reason."""
+        if self._readers is None:
+            return False
+        try:
+            source = wiring.source(root, self._readers, self._budget, self._host.wake.set)
+            source.start()
+        except (OSError, SluiceError) as error:
+            reason = f"cannot be watched: {error}"
+            self._host.intake.post(lambda: self._host.intake.offline(root, reason) if root.reason != reason else None)
+            return False
+        if self._stopping.is_set():
+            source.close()
+            return False
+        root.source = source
+        self.log.info(
+            "watching", library=root.library, path=text(root.path), mode=root.mode.value, mount=root.mount.type
+        )
+        return True
+
+    def _watch_roots(self) -> None:
+        """Ask every root now and then whether it is still itself; a hanging mount hangs only this thread."""
+        while not self._stopping.wait(MONITOR_S):
+            for root in list(self._host.intake.roots.values()):
+                if root.mode is WatchMode.OFF or self._stopping.is_set():
+                    continue
+                was_offline = root.state is RootState.OFFLINE
+                check = self._check(root.path, root.identity, had_files=was_offline and not root.baseline)
+                if check.online != (not was_offline):
+                    self._root_changed(root, check)
+
+    def _root_changed(self, root: Watched, check: RootCheck) -> None:
+        intake = self._host.intake
+        if not check.online:
+            intake.post(
+                lambda: (
+                    intake.offline(root, check.reason or "out of reach")
+                    if root.state is not RootState.OFFLINE
+                    else None
+                )
+            )
+            return
+        if root.source is not None or self._arm(root):
+            intake.post(lambda: intake.online(root))
+
+    # -- changes of the configuration -------------------------------------------------------------
+
+    def replace(self, settings: Settings, libraries: Sequence[Library]) -> None:
+        """Go over to another configuration: only roots whose rules differ are touched."""
+        refuse_overlap({library.name: library.path for library in libraries})
+        intake = self._host.intake
+        old, self.settings = self.settings, settings
+        present = {root.path: root for root in intake.roots.values()}
+        wanted = {library.path: library for library in libraries}
+        rest_equal = old.fingerprints == settings.fingerprints
+        for path, root in present.items():
+            library = wanted.get(path)
+            if library is None or library != Library(root.library, root.path, root.rules, root.watch) or not rest_equal:
+                self._detach(root)
+        for path, library in wanted.items():
+            if path in {root.path for root in intake.roots.values()}:
+                continue
+            try:
+                root = self._register(self._host.writer, library)
+            except RootUnusable as error:
+                self.log.error("library_refused", library=library.name, path=text(path), reason=str(error))
+                continue
+            self.attach(root)
+
+    def _detach(self, root: Watched) -> None:
+        self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=False))
+        self._ask(lambda: self._host.intake.remove(root))
+        self.log.info("stopped", library=root.library, path=text(root.path))
+
+    def attach(self, root: Watched) -> None:
+        """Take a registered root into the running intake."""
+        intake = self._host.intake
+        with View.open(catalogue_file(self.data)) as view:
+            root.baseline = not view.present(root.id)
+        self._ask(lambda: intake.add(root))
+        if root.mode is WatchMode.OFF:
+            return
+        self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=True))
+        if root.state is not RootState.OFFLINE:
+            if self._arm(root):
+                intake.post(lambda: intake.armed(root))
+
+    def register(self, library: Library) -> Watched:
+        """Register one more root; raises RootUnusable when it never was there."""
+        paths = {root.library: root.path for root in self._host.intake.roots.values()}
+        refuse_overlap({**paths, library.name: library.path})
+        return self._register(self._host.writer, library)
+
+    def accept_root(self, root: Watched) -> None:
+        """A person says that what lies at the root's path now is right."""
+        identity = identity_of(root.path)
+        at_us = time.time_ns() // 1000
+        self._host.writer.call(
+            lambda catalogue: catalogue.set_root(
+                root.id, state=RootState.ONLINE, reason=None, identity=identity, at_us=at_us
+            )
+        )
+        root.identity = identity
+
+    def bring_online(self, root: Watched) -> None:
+        """Take an accepted root back."""
+        self._ask(lambda: self._host.intake.online(root))
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """Run something on the intake thread and wait for its answer."""
+        answered = threading.Event()
+        result: list[Any] = []
+
+        def run() -> None:
+            try:
+                result.append(question())
+            finally:
+                answered.set()
+
+        self._host.intake.post(run)
+        if not answered.wait(ANSWER_S) or not result:
+            message = "the service is too busy to answer"
+            raise SluiceError(message, hint="try again; if it stays like this, see the log of the service")
+        return result[0]
+
+    def ask(self, question: Callable[[], Any]) -> Any:
+        """Like :meth:`_ask`, for the control verbs."""
+        return self._ask(question)
+
+    # -- end --------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End in order: no more sightings, no more looks, commit what is known, give the lock back."""
+        self._stopping.set()
+        self._host.intake.stop()
+        self._intake_thread.join()
+        for root in self._host.intake.roots.values():
+            if root.source is not None:
+                root.source.close()
+        if self._readers is not None:
+            self._readers.close()
+        self._host.workers.close()
+        self._host.writer.close()
+        self._host.intake.view.close()
+        self._lock.release()
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = self.failure or error
+        self.ended.set()
+
+    def _on_commit(self) -> None:
+        with self.committed:
+            self.committed.notify_all()
+
+    def _on_disk_full(self, is_full: bool, error: DiskFull | None) -> None:  # noqa: FBT001 - a switch
+        self.full = error
+        if is_full:
+            self.log.error("disk_full", path=str(self.data), reason=str(error), next="free some room; intake waits")
+        else:
+            self.log.info("disk_has_room", path=str(self.data))

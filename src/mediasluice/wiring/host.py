@@ -1,0 +1,172 @@
+"""Build a running host from settings: constructors only, no behaviour.
+
+Takes settings, libraries and a data directory whose lock the caller holds. Gives the parts of the
+pipeline, connected and not started.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.store import Catalogue
+from mediasluice.catalogue.view import View
+from mediasluice.identify.junk import JunkRules
+from mediasluice.model.roots import RootState, WatchMode
+from mediasluice.pipeline.intake import Intake, Options
+from mediasluice.pipeline.outcomes import Spec
+from mediasluice.pipeline.watched import Watched
+from mediasluice.pipeline.workers import Workers
+from mediasluice.pipeline.writer import Writer
+from mediasluice.settle.decide import Options as SettleOptions
+from mediasluice.settle.tracker import Tracker
+from mediasluice.sources.mounts import mount_of
+from mediasluice.sources.names import NameRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mediasluice.catalogue.rows import RootRow
+    from mediasluice.config.document import Settings
+    from mediasluice.errors import DiskFull
+    from mediasluice.model.roots import Library
+    from mediasluice.pipeline.log import Log
+    from mediasluice.sources.budget import WatchBudget
+    from mediasluice.sources.inotify import Readers
+    from mediasluice.sources.roots import RootCheck
+    from mediasluice.sources.source import Source
+
+SERVICE_SLICE_S = 0.015  # design: a bulk chunk commits in <= 20 ms beside arrivals
+SCAN_SLICE_S = 0.25  # design: the upper bound for bulk when nobody else waits
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The parts of a running host."""
+
+    data: Path
+    wake: threading.Event
+    writer: Writer
+    workers: Workers
+    intake: Intake
+    tracker: Tracker
+
+
+def writer(
+    data: Path,
+    *,
+    is_service: bool,
+    committed: Callable[[], None],
+    failed: Callable[[BaseException], None],
+    disk_full: Callable[[bool, DiskFull | None], None],
+) -> Writer:
+    """Make the writer of a data directory; it opens the catalogue when it is started."""
+    return Writer(
+        lambda: Catalogue.open(catalogue_file(data)),
+        slice_s=SERVICE_SLICE_S if is_service else SCAN_SLICE_S,
+        committed=committed,
+        failed=failed,
+        disk_full=disk_full,
+    )
+
+
+def host(
+    data: Path,
+    roots: list[Watched],
+    settings: Settings,
+    writer: Writer,
+    *,
+    is_service: bool,
+    knows_files: bool,
+    log: Log,
+) -> Host:
+    """Connect the stages."""
+    wake = threading.Event()
+    tracker = Tracker(lambda root: intake.roots[root].options)
+    workers = Workers(
+        bulk=settings.work.readers, express=1 if is_service else 0, wake=wake.set, niceness=5 if is_service else 0
+    )
+    hours = settings.fingerprints.offpeak
+    intake = Intake(
+        roots,
+        Options(
+            audit_s=settings.schedules.audit if is_service else None,
+            missing_s=settings.retention.missing,
+            in_window=None if settings.fingerprints.full == "auto" else lambda: hours.contain(datetime.now().time()),  # noqa: DTZ005 - the window is in local time
+            knows_files=knows_files,
+        ),
+        tracker=tracker,
+        workers=workers,
+        writer=writer,
+        view=View.open(catalogue_file(data)),
+        log=log,
+        wake=wake,
+    )
+    return Host(data, wake, writer, workers, intake, tracker)
+
+
+def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings, own: tuple[bytes, ...]) -> Watched:
+    """Compile the rules of a library and find out how its root can be watched."""
+    rules = library.rules
+    mount = mount_of(library.path if check.identity is not None else b"/")
+    polled = rules.poll == "always" or (rules.poll == "auto" and not mount.events_complete)
+    spec = Spec(
+        root=library.path,
+        lease_proves_free=mount.lease_proves_free,
+        stable_inodes=mount.stable_inodes,
+        local=mount.events_complete,
+        follow_files=rules.follow_symlinks == "files",
+        durations_s=(rules.debounce_s, rules.complete_s, rules.unknown_s, rules.truncated_s, rules.network_s),
+        recursive=rules.recursive,
+        include=rules.include,
+        exclude=rules.exclude,
+        own=own,
+        kinds=rules.kinds,
+        max_size=rules.max_size,
+        algorithms=tuple(sorted(settings.algorithms())),
+        full=settings.fingerprints.full == "auto",
+    )
+    return Watched(
+        id=row.id,
+        library=library.name,
+        path=library.path,
+        rules=rules,
+        names=NameRules(library.path, include=rules.include, exclude=rules.exclude, recursive=rules.recursive, own=own),
+        junk=JunkRules(rules.junk, rules.junk_exclude_extensions),
+        mount=mount,
+        spec=spec,
+        options=SettleOptions(
+            complete_s=rules.complete_s,
+            unknown_s=rules.unknown_s,
+            truncated_s=rules.truncated_s,
+            network_s=rules.network_s,
+            debounce_s=rules.debounce_s,
+            stale_after_s=rules.stale_after_s,
+            local=mount.events_complete,
+        ),
+        identity=row.identity or check.identity,
+        watch=library.watch,
+        mode=WatchMode.OFF if not library.watch else WatchMode.POLL if polled else WatchMode.EVENTS,
+        state=RootState.ONLINE if check.online else RootState.OFFLINE,
+        reason=check.reason,
+        is_traced=settings.system.log_level == "debug",
+    )
+
+
+def source(root: Watched, readers: Readers, budget: WatchBudget, wake: Callable[[], None]) -> Source:
+    """Make the source of a root for this operating system."""
+    if sys.platform == "linux":
+        from mediasluice.sources.inotify import InotifySource  # noqa: PLC0415 - only where it exists
+
+        return InotifySource(
+            root.id, root.path, root.names, readers, budget, time.monotonic, attributes=root.rules.attributes
+        )
+    from mediasluice.sources.desktop import WatchdogSource  # noqa: PLC0415 - needs an extra
+
+    return WatchdogSource(root.id, root.path, root.names, wake, time.monotonic)

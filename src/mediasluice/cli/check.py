@@ -1,0 +1,327 @@
+"""``sluice check``: whether the configuration is valid, and this machine fit for it.
+
+Takes the document, and folders named on the command line; looks at each root, at the limits of the kernel and
+at the data directory. Writes nothing, takes no lock, starts no watcher. Every problem names what has to be
+changed. Ends with 0, or with 78 when something would keep the service from working.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mediasluice.cli.errors import BAD_CONFIG, OK
+from mediasluice.cli.options import Call, Command
+from mediasluice.cli.output import json_line, say, shown, table
+from mediasluice.cli.places import data_of, loaded_of, names_of
+from mediasluice.config.values import duration_text
+from mediasluice.errors import RootOverlap
+from mediasluice.model.paths import text
+from mediasluice.model.roots import Library
+
+if TYPE_CHECKING:
+    from mediasluice.sources.mounts import Mount
+
+app = typer.Typer(add_completion=False)
+
+CAP_LEASE = 28
+"""Bit of ``CapEff`` in /proc/self/status; capability.h of Linux."""
+
+SAMPLE = 100
+"""Files of a root whose owners are compared with this process, chosen."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """What was found out about one root, the watch limits or the data directory."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RootFinding(Finding):
+    """One root. ``settle`` is the proof that no writer is left: ``lease`` or ``quiet period``."""
+
+    library: str = ""
+    path: str = ""
+    mount: str | None = None
+    mode: str | None = None
+    settle: str | None = None
+    directories: int = 0
+
+
+@dataclass(slots=True)
+class WatchFinding(Finding):
+    """Directories to be watched, and how many watches the kernel allows; ``None`` where it does not say."""
+
+    directories: int = 0
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class DataFinding(Finding):
+    """The data directory."""
+
+    path: str = ""
+    mount: str | None = None
+
+
+@app.command(cls=Command)
+def check(
+    ctx: typer.Context,
+    directories: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DIR", help="Folders to check beside the configured libraries."),
+    ] = None,
+) -> int:
+    """Check the configuration and whether this machine is fit for it; 0 or 78."""
+    call: Call = ctx.obj
+    data = data_of(call)
+    loaded = loaded_of(call, {f"folder {n}": os.fsencode(path) for n, path in enumerate(directories or (), 1)})
+    libraries = loaded.settings.libraries()
+    roots = [look_at_root(library) for library in libraries]
+    overlap = Finding(problems=list(_overlaps(libraries)))
+    watches = look_at_watches(sum(root.directories for root in roots if root.mode == "events"))
+    place = look_at_data(data, libraries)
+    findings: list[Finding] = [*roots, overlap, watches, place]
+    if not libraries:
+        overlap.problems.append("no folder to watch: name one, or put libraries into the document")
+    is_fit = not any(finding.problems for finding in findings)
+    if call.json:
+        problems = [problem for finding in findings for problem in finding.problems]
+        warnings = [warning for finding in findings for warning in finding.warnings]
+        json_line(
+            {
+                "ok": is_fit,
+                "document": loaded.path and str(loaded.path),
+                "roots": [asdict(root) | _settings(library) for root, library in zip(roots, libraries, strict=True)],
+                "watches": asdict(watches),
+                "data": asdict(place),
+                "problems": problems,
+                "warnings": warnings,
+            }
+        )
+    else:
+        _tell(libraries, roots, findings, is_fit=is_fit, quiet=call.quiet)
+    return OK if is_fit else BAD_CONFIG
+
+
+def look_at_root(library: Library) -> RootFinding:
+    """Whether a root is there, can be read, is safe, and how its files will be noticed and waited for."""
+    from mediasluice.sources.mounts import mount_of
+
+    found = RootFinding(library=library.name, path=text(library.path))
+    try:
+        status = os.stat(library.path)
+    except FileNotFoundError:
+        found.problems.append(f"{found.path}: there is no such directory")
+        return found
+    except OSError as error:
+        found.problems.append(f"{found.path}: {error.strerror}")
+        return found
+    if not stat.S_ISDIR(status.st_mode):
+        found.problems.append(f"{found.path}: is not a directory")
+        return found
+    if not os.access(library.path, os.R_OK | os.X_OK):
+        found.problems.append(f"{found.path}: this user (uid {_uid()}) may not read it")
+        return found
+    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        found.warnings.append(f"{found.path}: every user of this machine may write here; better: chmod o-w")
+    mount = mount_of(library.path)
+    found.mount = f"{mount.type} at {text(mount.point)}"
+    found.mode = _mode(library, mount)
+    found.settle, why = _settle_proof(library.path, mount)
+    if why:
+        found.warnings.append(f"{found.path}: {why}")
+    found.directories = sum(1 for _ in _directories(library))
+    return found
+
+
+def look_at_watches(directories: int) -> WatchFinding:
+    """Whether the kernel lets this user watch so many directories."""
+    found = WatchFinding(directories=directories)
+    if sys.platform != "linux" or not directories:
+        return found
+    from mediasluice.sources.budget import WatchBudget
+
+    budget = WatchBudget()
+    found.limit = _number_in("/proc/sys/fs/inotify/max_user_watches")
+    refused = sum(not budget.take() for _ in range(directories))
+    if refused:
+        found.warnings.append(
+            f"{refused:,} of {directories:,} directories would be polled instead of watched: the kernel "
+            f"allows {found.limit or 0:,}, a fifth is left to other programs. Raise it: {budget.advice()}"
+        )
+    return found
+
+
+def look_at_data(data: Path, libraries: Sequence[Library]) -> DataFinding:
+    """Whether the catalogue can live there: writable, on a local disk, better outside every root."""
+    from mediasluice.sources.mounts import MountKind, mount_of
+
+    found = DataFinding(path=str(data))
+    nearest = data
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        found.problems.append(f"{nearest}: is not a directory, so the data directory cannot be made")
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        found.problems.append(f"{nearest}: this user (uid {_uid()}) may not write here; choose another: --data DIR")
+    mount = mount_of(os.fsencode(nearest))
+    found.mount = f"{mount.type} at {text(mount.point)}"
+    if mount.kind is MountKind.NETWORK and sys.platform == "linux":
+        found.problems.append(
+            f"{data}: lies on a network mount ({mount.type}), where a database loses its locks; "
+            "choose another: --data DIR"
+        )
+    inside = os.path.realpath(os.fsencode(data))
+    for library in libraries:
+        if _is_below(inside, os.path.realpath(library.path)):
+            found.warnings.append(f"{data}: lies inside the root {text(library.path)}, which leaves it out")
+    return found
+
+
+def _overlaps(libraries: Sequence[Library]) -> Iterator[str]:
+    from mediasluice.sources.roots import refuse_overlap
+
+    try:
+        refuse_overlap({library.name: library.path for library in libraries})
+    except RootOverlap as error:
+        yield str(error).replace("\n  ", "; ")
+
+
+def _mode(library: Library, mount: Mount) -> str:
+    if not library.watch:
+        return "off"
+    if library.rules.poll == "always" or (library.rules.poll == "auto" and not mount.events_complete):
+        return "poll"
+    return "events"
+
+
+def _settle_proof(path: bytes, mount: Mount) -> tuple[str, str | None]:
+    """Which proof that no writer is left is active here, and why it is not the better one."""
+    if sys.platform != "linux":
+        return "quiet period", None
+    if not mount.lease_proves_free:
+        return "quiet period", None
+    if _has_lease_capability():
+        return "lease", None
+    foreign = _foreign_files(path)
+    if not foreign:
+        return "lease", None
+    why = (
+        f"{foreign} of its files belong to other users, and without the capability LEASE the kernel does not "
+        "tell who writes them: they wait for the quiet period. Give it: cap_add: [LEASE] (compose), "
+        "AmbientCapabilities=CAP_LEASE (systemd)"
+    )
+    return "quiet period", why
+
+
+def _has_lease_capability() -> bool:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> CAP_LEASE & 1)
+    return False
+
+
+def _foreign_files(path: bytes) -> int:
+    """How many of the first files in a root belong to somebody else."""
+    uid, seen, foreign = _uid(), 0, 0
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if seen == SAMPLE:
+                break
+            if entry.is_file(follow_symlinks=False):
+                seen += 1
+                foreign += entry.stat(follow_symlinks=False).st_uid != uid
+    return foreign
+
+
+def _directories(library: Library) -> Iterator[bytes]:
+    """The directories that would be watched, the root included."""
+    rules = names_of(library)
+    start = len(library.path.rstrip(b"/")) + 1
+    for path, below, _ in os.walk(library.path):
+        directory = path[start:]
+        yield directory
+        below[:] = [name for name in below if rules.directory(directory + b"/" + name if directory else name) is None]
+
+
+def _number_in(path: str) -> int | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except OSError:
+        return None  # closed to us, as in some containers
+
+
+def _is_below(path: bytes, root: bytes) -> bool:
+    return path == root or path.startswith(root.rstrip(b"/") + b"/")
+
+
+def _uid() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _settings(library: Library) -> dict[str, Any]:
+    """What the banner of a start says of a library."""
+    rules = library.rules
+    return {
+        "watch": library.watch,
+        "recursive": rules.recursive,
+        "include": list(rules.include),
+        "exclude": list(rules.exclude),
+        "debounce_s": rules.debounce_s,
+    }
+
+
+def _tell(
+    libraries: Sequence[Library],
+    roots: Sequence[RootFinding],
+    findings: Sequence[Finding],
+    *,
+    is_fit: bool,
+    quiet: bool,
+) -> None:
+
+    if not quiet:
+        say(f"Found {len(roots)} {'directory' if len(roots) == 1 else 'directories'}:")
+        columns = ("library", "path", "mount", "mode", "settle proof", "directories")
+        table(columns, [(r.library, r.path, r.mount, r.mode, r.settle, r.directories) for r in roots])
+        for heading, told in (("Warnings", "warnings"), ("Errors", "problems")):
+            lines = [line for finding in findings for line in getattr(finding, told)]
+            if lines:
+                say(f"{heading}:")
+                for line in lines:
+                    say(f"  {'!' if told == 'warnings' else '✗'} {shown(line)}")
+    else:
+        for finding in findings:
+            for line in finding.problems:
+                say(shown(line))
+    if quiet:
+        return
+    say("The configuration is valid." if is_fit else "The configuration cannot be used as it is.")
+    say("Configuration:")
+    for line in configuration(libraries):
+        say(f"  {shown(line)}")
+
+
+def configuration(libraries: Sequence[Library]) -> Iterator[str]:
+    """The settings that matter for each library, as the start of the service shows them."""
+    yield f"Monitored directories: {len(libraries)}"
+    for number, library in enumerate(libraries, 1):
+        rules = library.rules
+        yield f"  {number}. {text(library.path)} ({library.name})"
+        yield f"     Debounce delay: {duration_text(rules.debounce_s)}"
+        yield f"     Recursive monitoring: {'yes' if rules.recursive else 'no'}"
+        yield f"     File patterns: {', '.join(rules.include) or 'all files'}"
+        yield f"     Ignored: {', '.join(rules.exclude) or 'the built-in list'}"

@@ -1,0 +1,77 @@
+"""``sluice config``: what is set and where it comes from, whether the document is right, what it may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mediasluice.cli.options import Call, Command, Group
+from mediasluice.cli.output import json_line, say, table
+from mediasluice.cli.places import loaded_of
+
+app = typer.Typer(cls=Group, add_completion=False)
+
+
+@app.callback()
+def config() -> None:
+    """Show, check and describe the configuration document."""
+
+
+@app.command(cls=Command)
+def show(
+    ctx: typer.Context,
+    origin: Annotated[bool, typer.Option("--origin", help="Say of each value where it was set.")] = False,
+) -> None:
+    """Print every setting that is in force; secrets are stars."""
+    call: Call = ctx.obj
+    loaded = loaded_of(call)
+    for row in loaded.rows() if call.json else ():
+        json_line(row._asdict() if origin else {"key": row.key, "value": row.value})
+    if not call.json:
+        rows = [(row.key, _written(row.value), row.origin) for row in loaded.rows()]
+        table(("key", "value", "from")[: 3 if origin else 2], [row[: 3 if origin else 2] for row in rows])
+
+
+@app.command(cls=Command)
+def check(ctx: typer.Context) -> None:
+    """Read the document and say what is wrong with it; touches no folder and no catalogue. 0 or 78."""
+    call: Call = ctx.obj
+    loaded = loaded_of(call)
+    libraries = loaded.settings.libraries()
+    where = "no document" if loaded.path is None else str(loaded.path)
+    if call.json:
+        json_line(
+            {
+                "ok": True,
+                "path": loaded.path and str(loaded.path),
+                "libraries": [one.name for one in libraries],
+            }
+        )
+    elif not call.quiet:
+        say(f"{where}: right, with {len(libraries)} libraries")
+
+
+@app.command(cls=Command)
+def schema(ctx: typer.Context) -> None:
+    """Print the JSON Schema of the document, for editors that check while you type."""
+    import json
+
+    from mediasluice.config.document import json_schema
+
+    call: Call = ctx.obj
+    if call.json:
+        json_line(json_schema())
+    else:
+        say(json.dumps(json_schema(), indent=2))
+
+
+def _written(value: object) -> str:
+    """A value as the document writes it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "[]"
+    return str(value)

@@ -1,0 +1,56 @@
+"""``sluice files``: what the catalogue knows, one line for each file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mediasluice.cli.options import Call, Command
+from mediasluice.cli.output import amount, hexadecimal, json_line, moment, say, shown
+from mediasluice.cli.places import data_of, view_of
+from mediasluice.model.paths import text
+
+if TYPE_CHECKING:
+    from mediasluice.catalogue.rows import FileLine
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=Command)
+def files(
+    ctx: typer.Context,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Those that were deleted and are still remembered.")
+    ] = False,
+) -> None:
+    """List every present file, unreadable and unsettled ones included."""
+    call: Call = ctx.obj
+    view = view_of(data_of(call), quiet=call.quiet)
+    if view is None:
+        return
+    with view:
+        for line in view.files(missing=missing):
+            if call.json:
+                json_line(file_row(line))
+            else:
+                why = f"  ({shown(line.reason)})" if line.reason else ""
+                say(f"{line.state:<10} {line.kind or '-':<8} {amount(line.size):>9}  {shown(line.path)}{why}")
+
+
+def file_row(line: FileLine) -> dict[str, object]:
+    """A file as JSON carries it."""
+    return {
+        "id": line.id,
+        "library": line.library,
+        "path": text(line.path),
+        "size": line.size,
+        "mtime": moment(line.mtime_ns // 1000),
+        "kind": line.kind,
+        "state": line.state,
+        "reason": line.reason,
+        "blake3": hexadecimal(line.blake3),
+        "xxh128": hexadecimal(line.xxh128),
+        "links": line.links,
+        "version": line.version,
+    }

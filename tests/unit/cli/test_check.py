@@ -1,0 +1,135 @@
+"""``check``: what is found out about roots, limits and the data directory, and the exit code that follows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mediasluice.cli import check
+from mediasluice.cli.main import main
+from mediasluice.model.roots import Library, Rules
+
+Run = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call ``sluice check --json`` in this process."""
+
+    def call(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
+        shared = ["--json", "--data", str(tmp_path / "data")]
+        monkeypatch.setattr(sys, "argv", ["sluice", "check", *shared, *map(str, arguments)])
+        code = main()
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        answer = json.loads(printed.out)
+        assert answer["ok"] == (code == 0)
+        return code, answer
+
+    return call
+
+
+def test_a_good_folder_is_fit(run: Run, tmp_path: Path) -> None:
+    """A readable folder ends with 0 and says how its files will be noticed and waited for."""
+    (tmp_path / "in" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "in" / "@eaDir").mkdir()
+    code, answer = run(tmp_path / "in")
+    (root,) = answer["roots"]
+    assert code == 0
+    assert root["path"] == str(tmp_path / "in")
+    assert root["directories"] == 3
+    assert root["mount"]
+    assert root["mode"] in {"events", "poll"}
+    assert root["settle"] in {"lease", "quiet period"}
+    assert (root["recursive"], root["debounce_s"], root["include"]) == (True, 0.0, [])
+
+
+def test_each_bad_folder_is_told_by_its_path(run: Run, tmp_path: Path) -> None:
+    """A missing folder and a file in its place are both named; the whole ends with 78."""
+    (tmp_path / "file").touch()
+    code, answer = run(tmp_path / "none", tmp_path / "file")
+    assert code == 78
+    assert f"{tmp_path}/none: there is no such directory" in answer["problems"]
+    assert f"{tmp_path}/file: is not a directory" in answer["problems"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_folder_that_everybody_may_write_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """World-writable is told and does not keep anything from working; sticky is fine."""
+    for name, mode in (("open", 0o777), ("sticky", 0o1777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    code, answer = run(tmp_path / "open", tmp_path / "sticky")
+    assert code == 0
+    assert [warning.split(":")[0] for warning in answer["warnings"]] == [str(tmp_path / "open")]
+
+
+def test_a_folder_inside_another_is_refused(run: Run, tmp_path: Path) -> None:
+    """Overlapping roots are a problem, also through a symbolic link."""
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "in" / "below")
+    code, answer = run(tmp_path / "in", tmp_path / "link")
+    assert code == 78
+    assert any("overlap" in problem for problem in answer["problems"])
+
+
+def test_without_any_folder_there_is_nothing_to_check(run: Run) -> None:
+    """No library and no folder ends with 78 and says what to do."""
+    code, answer = run()
+    assert code == 78
+    assert any("no folder to watch" in problem for problem in answer["problems"])
+
+
+def test_a_data_directory_in_the_way_of_a_file_is_a_problem(tmp_path: Path) -> None:
+    """A data directory that cannot be made is told."""
+    (tmp_path / "file").touch()
+    assert check.look_at_data(tmp_path / "file" / "data", []).problems
+
+
+def test_a_data_directory_inside_a_root_is_a_warning(tmp_path: Path) -> None:
+    """It works, because it is left out; better it lies elsewhere."""
+    library = Library("all", bytes(tmp_path), Rules())
+    found = check.look_at_data(tmp_path / "data", [library])
+    assert not found.problems
+    assert len(found.warnings) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify")
+def test_too_many_directories_come_with_the_line_that_helps() -> None:
+    """More directories than the kernel lets us watch: the sysctl line is printed, exactly."""
+    assert not check.look_at_watches(1).warnings
+    limit = check.look_at_watches(1).limit
+    assert limit is not None
+    (warning,) = check.look_at_watches(limit + 1).warnings
+    assert "sudo sysctl -w fs.inotify.max_user_watches=" in warning
+
+
+def test_people_get_the_same_with_the_configuration_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text names directories, errors and the settings that matter."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "conf.yaml").write_text(
+        f"libraries:\n  inbox: {{path: '{tmp_path}/in', debounce: 5s, include: ['*.mp3'], recursive: false}}\n"
+    )
+    arguments = ["--config", f"{tmp_path}/conf.yaml", "--data", f"{tmp_path}/data", f"{tmp_path}/none"]
+    monkeypatch.setattr(sys, "argv", ["sluice", "check", *arguments])
+    assert main() == 78
+    printed = capsys.readouterr().out
+    for said in (
+        "Found 2 directories",
+        "Errors:",
+        f"{tmp_path}/none: there is no such directory",
+        "Monitored directories: 2",
+        f"1. {tmp_path}/in (inbox)",
+        "Debounce delay: 5s",
+        "Recursive monitoring: no",
+        "File patterns: *.mp3",
+    ):
+        assert said in printed

@@ -281,7 +281,7 @@ def _newer(file: Path, found: int, wanted: int) -> ForeignDatabase:
     return ForeignDatabase(
         f"the catalogue has schema version {found}, this program knows {wanted} and older; it was not touched",
         path=text(os.fsencode(file)),
-        hint=f"install the newer mediasluice again, or put the copy {file.name}.before-{found} in its place",
+        hint=f"install the newer mediasluice again, or put the copy {file.name}.before-{wanted} in its place",
     )
 
 

@@ -30,7 +30,6 @@ def migrate(file: Path, found: int, wanted: int, revisions: Path) -> None:
         connection.execute("PRAGMA synchronous = FULL")
         copy_database(connection, copy)
         connection.execute("PRAGMA foreign_keys = OFF")  # tables are rebuilt under their referrers
-        connection.execute("BEGIN IMMEDIATE")
         try:
             _upgrade(connection, wanted, revisions)
         except (sqlalchemy.exc.SQLAlchemyError, CommandError, sqlite3.Error) as error:
@@ -44,7 +43,7 @@ def migrate(file: Path, found: int, wanted: int, revisions: Path) -> None:
 
 
 def _upgrade(connection: sqlite3.Connection, wanted: int, revisions: Path) -> None:
-    """Run Alembic inside the transaction that is open on this connection; commit it, or leave it rolled back."""
+    """Run Alembic in one transaction on this connection."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -52,6 +51,7 @@ def _upgrade(connection: sqlite3.Connection, wanted: int, revisions: Path) -> No
     config.set_main_option("version_locations", os.pathsep.join(map(str, places)).replace("%", "%%"))
     engine = sqlalchemy.create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     with engine.connect() as bind:  # rolls back what is not committed when it is left
+        bind.exec_driver_sql("BEGIN IMMEDIATE")  # only now: SQLAlchemy ends what was open on a connection that it gets
         config.attributes["connection"] = bind
         command.upgrade(config, f"{wanted:04}")
         bind.exec_driver_sql(f"PRAGMA user_version = {wanted:d}")

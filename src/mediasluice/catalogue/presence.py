@@ -47,7 +47,20 @@ def observe(ledger: Ledger, rows: Sequence[Observed], at_us: int) -> None:
         ledger.touch(place)
         ino, size, mtime_ns, ctime_ns = stored(key)
         values.append(
-            (ledger.next_file, place, name, size, mtime_ns, ctime_ns, ino, links, kind.value, state.value, reason, at_us)
+            (
+                ledger.next_file,
+                place,
+                name,
+                size,
+                mtime_ns,
+                ctime_ns,
+                ino,
+                links,
+                kind.value,
+                state.value,
+                reason,
+                at_us,
+            )
         )
         ledger.next_file += 1
     if _OBSERVED.insert(ledger.connection, values) < len(values):
@@ -93,7 +106,13 @@ def change_attributes(ledger: Ledger, root: RootId, directory: bytes, name: byte
 
 
 def move(
-    ledger: Ledger, root: RootId, old: tuple[bytes, bytes], new: tuple[bytes, bytes], key: ChangeKey, links: int, at_us: int
+    ledger: Ledger,
+    root: RootId,
+    old: tuple[bytes, bytes],
+    new: tuple[bytes, bytes],
+    key: ChangeKey,
+    links: int,
+    at_us: int,
 ) -> bool:
     """Give a file another path; ``False`` if none is known at the old one."""
     old_place = ledger.known_directory(root, old[0])
@@ -184,7 +203,8 @@ def depart_tree(ledger: Ledger, root: RootId, directory: bytes, at_us: int) -> i
 def forget_tree(ledger: Ledger, root: RootId, directory: bytes) -> None:
     """Note that a directory and those below it are not there any more."""
     ledger.connection.execute(
-        f"UPDATE dir AS d SET signature = NULL, mtime_ns = NULL WHERE d.root = :root AND {BELOW}", below(root, directory)
+        f"UPDATE dir AS d SET signature = NULL, mtime_ns = NULL WHERE d.root = :root AND {BELOW}",
+        below(root, directory),
     )
 
 
@@ -217,9 +237,7 @@ def prune(ledger: Ledger, before_us: int) -> int:
     """Forget files that are missing since before that time; gives how many. Their events stay."""
     values = (before_us,)
     chosen = "state = 'missing' AND gone_us IS NOT NULL AND gone_us < ?"
-    ledger.connection.execute(
-        f"DELETE FROM file_version WHERE file IN (SELECT id FROM file WHERE {chosen})", values
-    )
+    ledger.connection.execute(f"DELETE FROM file_version WHERE file IN (SELECT id FROM file WHERE {chosen})", values)
     return ledger.connection.execute(f"DELETE FROM file WHERE {chosen}", values).rowcount
 
 

@@ -207,9 +207,7 @@ def _leave_followers(files: Sequence[IdentifiedFile], left: set[int]) -> None:
             paths.add((file.root, file.old_directory, file.old_name))
 
 
-def _find_twins(
-    files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]], copies: dict[int, int]
-) -> None:
+def _find_twins(files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]], copies: dict[int, int]) -> None:
     """Add to ``copies`` what equals an earlier one of ``rows``. Names of one inode are no copies."""
     firsts: dict[int, tuple[int, int, int]] = {}
     for index, row in rows.items():
@@ -255,9 +253,7 @@ def _create(ledger: Ledger, file: IdentifiedFile, content: int | None, place: in
     return Verdict(number, 1, Outcome.CREATED, copy)
 
 
-def _update(
-    ledger: Ledger, row: FileRow, file: IdentifiedFile, content: int | None, place: int, at_us: int
-) -> Verdict:
+def _update(ledger: Ledger, row: FileRow, file: IdentifiedFile, content: int | None, place: int, at_us: int) -> Verdict:
     """Bring the row of a known file to what was read, and tell what is new about it."""
     is_new, is_restored = not row.version, row.state == FileState.MISSING
     is_moved = (row.dir, row.name) != (place, file.name)

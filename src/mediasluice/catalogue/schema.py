@@ -120,9 +120,7 @@ _partial("file_path", file.c.dir, file.c.name, where="state <> 'missing'", uniqu
 _partial("file_missing", file.c.dir, file.c.name, where="state = 'missing'")
 # Copies of a content. With the inode, because hard links are one copy and must be told apart without a visit
 # to each row; without the other states, so that totals are counted in the index alone.
-_partial(
-    "file_copy", file.c.content, file.c.ino, where="state = 'catalogued' AND content IS NOT NULL"
-)
+_partial("file_copy", file.c.content, file.c.ino, where="state = 'catalogued' AND content IS NOT NULL")
 # The next four hold a row only after something left, or while full digests are still owed: free on a first scan.
 _partial("file_gone", file.c.state, file.c.gone_us, where="gone_us IS NOT NULL")
 _partial("file_gone_content", file.c.content, file.c.state, file.c.ino, where="gone_us IS NOT NULL")

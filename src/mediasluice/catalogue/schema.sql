@@ -25,8 +25,7 @@ CREATE TABLE meta (
     "key" TEXT NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY ("key")
-)
- WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE root (
     id INTEGER NOT NULL,
@@ -61,8 +60,7 @@ CREATE TABLE learned (
     quiet_s FLOAT NOT NULL,
     PRIMARY KEY (root, directory, extension),
     FOREIGN KEY(root) REFERENCES root (id)
-)
- WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE event (
     seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -135,8 +133,7 @@ CREATE TABLE file_version (
     PRIMARY KEY (file, version),
     FOREIGN KEY(file) REFERENCES file (id),
     FOREIGN KEY(content) REFERENCES content (id)
-)
- WITHOUT ROWID;
+) WITHOUT ROWID;
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 

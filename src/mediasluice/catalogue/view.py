@@ -123,14 +123,16 @@ class View:
 
     def present(self, root: RootId) -> int:
         """How many files of this root are there."""
-        held, departed = self._run(
-            "SELECT (SELECT count(*) FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
-            " WHERE d.root = :root),"
-            " (SELECT count(*) FROM file f CROSS JOIN dir d ON d.id = f.dir"
-            " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL AND d.root = :root)",
-            {"root": root},
-        ).fetchone()
-        return int(held) - int(departed)
+        count = "SELECT count(*) FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing' WHERE d.root = ?"
+        return int(self._run(count, (root,)).fetchone()[0]) - self.departed(root)
+
+    def departed(self, root: RootId) -> int:
+        """How many files of this root are gone and not decided upon."""
+        count = (
+            "SELECT count(*) FROM file f CROSS JOIN dir d ON d.id = f.dir"
+            " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL AND d.root = ?"
+        )
+        return int(self._run(count, (root,)).fetchone()[0])
 
     def knows_files(self) -> bool:
         """Whether any file was ever recorded."""

@@ -129,9 +129,7 @@ def _lay_under(merged: dict[str, Any], origins: Origins) -> None:
         _fill(library, origins, preset.library, origin, ("libraries", name))
 
 
-def _fill(
-    target: dict[str, Any], origins: Origins, under: Mapping[str, Any], origin: str, prefix: Key
-) -> None:
+def _fill(target: dict[str, Any], origins: Origins, under: Mapping[str, Any], origin: str, prefix: Key) -> None:
     """Set what ``under`` has and ``target`` has not."""
     for name, value in under.items():
         key = (*prefix, name)
@@ -144,9 +142,7 @@ def _fill(
             origins[key] = origin
 
 
-def _environment(
-    environ: Mapping[str, str], libraries: Sequence[str]
-) -> Iterator[tuple[Key, str | None, str]]:
+def _environment(environ: Mapping[str, str], libraries: Sequence[str]) -> Iterator[tuple[Key, str | None, str]]:
     """Find the settings of the environment: key, value, origin.
 
     A name without ``__`` counts only where it is a top-level key, a value without text not at all.

@@ -85,7 +85,7 @@ def list_directories(payload: Any) -> list[tuple[Any, ...]]:
                 spec.root,
                 directory,
                 rules,
-                known,
+                _mix(known, spec.rules_digest),
                 stable_inodes=spec.stable_inodes,
                 follow_files=spec.follow_files,
             )
@@ -94,8 +94,15 @@ def list_directories(payload: Any) -> list[tuple[Any, ...]]:
         except FileError as error:
             answers.append((Code.UNREADABLE, directory, error.message))
         else:
-            answers.append((Code.LISTED, *listing))
+            answers.append((Code.LISTED, listing[0], _mix(listing[1], spec.rules_digest), *listing[2:]))
     return answers
+
+
+def _mix(signature: bytes | None, rules: bytes) -> bytes | None:
+    """Make the signature of a listing depend on the rules of what is read there; twice undoes it."""
+    if signature is None:
+        return None
+    return (int.from_bytes(signature) ^ int.from_bytes(rules)).to_bytes(16)
 
 
 def _open(root: bytes, directory: bytes) -> int:

@@ -26,7 +26,7 @@ from mediasluice.pipeline.looking import Looking, Looks, Noting
 from mediasluice.pipeline.parts import Parts, now_us
 from mediasluice.pipeline.passes import Passes
 from mediasluice.pipeline.recording import Recorder
-from mediasluice.pipeline.scans import Chunk, Listing, OpenDirectory, Verifying
+from mediasluice.pipeline.scans import Chunk, Listing, OpenDirectory, Verifying, is_too_much
 from mediasluice.pipeline.upkeep import Filling, Upkeep
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.names import held_by
@@ -158,7 +158,7 @@ class Intake:
         sizes = set(self.tracker.open_sizes())
         for scan in self.passes.running:
             sizes |= scan.open_sizes()
-        online = frozenset(root.id for root in self.roots.values() if root.state is not RootState.OFFLINE)
+        online = frozenset(root.id for root in self.roots.values() if root.state is RootState.ONLINE)
         return Doubts(online, frozenset(sizes), frozenset(self.tracker.old_paths()))
 
     def _answered(self, answer: Answer) -> None:
@@ -315,9 +315,12 @@ class Intake:
         self._log.warning("held", library=root.library, path=text(root.path), missing=missing, known=known)
         self._set_state(root, RootState.HELD, reason)
 
-    def release(self, root: Watched) -> None:
-        """What was missing is back, or a person agreed."""
-        self._set_state(root, RootState.ONLINE, None)
+    def release(self, root: Watched, *, accepted: bool) -> None:
+        """Nothing that a listing told of is missing: what departed before may still be too much."""
+        departed = self.view.departed(root.id)
+        if accepted or not is_too_much(departed, departed + self.view.present(root.id)):
+            self._set_state(root, RootState.ONLINE, None)
+            self._departures.reopen()
 
     def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
         """Whether a name is a candidate already."""
@@ -352,7 +355,11 @@ class Intake:
         """A root is back as the same one: only what differs is read."""
         if root.state is RootState.OFFLINE:
             self._log.info("root_online", library=root.library, path=text(root.path))
-            self._set_state(root, RootState.ONLINE, None)
+            departed, present = self.view.departed(root.id), self.view.present(root.id)
+            if is_too_much(departed, departed + present):  # it lost everything at once before
+                self.hold(root, departed, departed + present)
+            else:
+                self._set_state(root, RootState.ONLINE, None)
         self._departures.reopen()
         self.armed(root)
 

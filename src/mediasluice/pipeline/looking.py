@@ -235,7 +235,7 @@ class Looks:
             self._closed(root.id, directory, name, FileState.SKIPPED, None)
             return (directory, name, ChangeKey(*outcome[2]), outcome[3], FileState.SKIPPED, outcome[1])
         if code == Code.GONE:
-            self._recorder.warn(root, directory, name, "vanished", next="nothing; it was gone before it could be read")
+            self._recorder.say(root, directory, name, "vanished", reason="gone before it could be read")
             gone = [(directory, name)]
             if candidate.old_directory is not None and candidate.old_name is not None:
                 gone.append((candidate.old_directory, candidate.old_name))

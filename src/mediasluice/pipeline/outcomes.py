@@ -44,6 +44,7 @@ class _Spec(NamedTuple):
     kinds: tuple[str, ...]
     max_size: int | None
     algorithms: tuple[str, ...]
+    rules_digest: bytes  # 16 bytes that differ when other files are wanted than before (kinds, junk, size limit)
     full: bool  # False: files over the quick digest's size wait for the off-peak window
 
 

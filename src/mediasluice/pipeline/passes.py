@@ -161,7 +161,7 @@ class Passes:
                 continue
             root.baseline = False
             if root.state is RootState.HELD and root.id not in scan.held:
-                self._intake.release(root)
+                self._intake.release(root, accepted=scan.accept)
             if self._audit_s is not None:
                 root.next_audit_s = now_s + self._audit_s * random.uniform(1 - AUDIT_JITTER, 1 + AUDIT_JITTER)  # noqa: S311
 

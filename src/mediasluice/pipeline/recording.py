@@ -57,7 +57,7 @@ class Recorder:
             if state is FileState.HELD and not tracker.holds(root.id, directory, name):
                 tracker.sight(Sighting(root.id, directory, name, What.LISTED, time.monotonic()))
             elif state not in (FileState.SETTLING, FileState.HELD):
-                self._say(root, directory, name, state.value, reason=reason)
+                self.say(root, directory, name, state.value, reason=reason)
         at_us = now_us()
         self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us))
 
@@ -67,7 +67,7 @@ class Recorder:
             if verdict.outcome is Outcome.UNCHANGED:
                 continue
             digest = file.digests.blake3.hex() if file.digests else None
-            self._say(
+            self.say(
                 root,
                 file.directory,
                 file.name,
@@ -78,18 +78,19 @@ class Recorder:
                 blake3=digest,
             )
             if verdict.duplicate_of is not None:
-                self._say(root, file.directory, file.name, "duplicate", of=verdict.duplicate_of, blake3=digest)
+                self.say(root, file.directory, file.name, "duplicate", of=verdict.duplicate_of, blake3=digest)
 
     def say_moved(self, root: Watched, old: tuple[bytes, bytes], new: tuple[bytes, bytes]) -> None:
         """Log that a file was renamed and nothing else."""
-        self._say(root, *new, "moved", old_path=text(join(root.path, join(*old))))
+        self.say(root, *new, "moved", old_path=text(join(root.path, join(*old))))
 
     def warn(self, root: Watched, directory: bytes, name: bytes, event: str, **values: object) -> None:
         """Log something about a file that somebody may want to look after."""
         path = text(join(root.path, join(directory, name)))
         self._parts.log.warning(event, library=root.library, path=path, **values)
 
-    def _say(self, root: Watched, directory: bytes, name: bytes, event: str, **values: object) -> None:
+    def say(self, root: Watched, directory: bytes, name: bytes, event: str, **values: object) -> None:
+        """Log something that happened to a file."""
         path = text(join(root.path, join(directory, name)))
         self._parts.log.info(event, library=root.library, path=path, **values)
 

@@ -27,6 +27,7 @@ from mediasluice.settle.names import held_by
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mediasluice.catalogue.rows import Known
     from mediasluice.catalogue.view import View
     from mediasluice.model.flow import RootId
     from mediasluice.pipeline.parts import Row
@@ -98,6 +99,7 @@ class Totals:
     errors: int = 0
 
 
+_LISTED = int(Arrival.LISTED)
 _numbers = itertools.count(1)  # of passes: workers read ignore files anew for each
 
 
@@ -149,8 +151,8 @@ class Intake(Protocol):
     def hold(self, root: Watched, missing: int, known: int) -> None:
         """Too much is missing: keep it and ask for a review."""
 
-    def release(self, root: Watched) -> None:
-        """What was missing is back: the root is no longer held."""
+    def release(self, root: Watched, *, accepted: bool) -> None:
+        """Nothing that a listing told of is missing: see whether the root is to be held any longer."""
 
     def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
         """Whether a name is a candidate already: then the pass leaves it alone."""
@@ -182,12 +184,12 @@ class Scan:
         self.held: set[RootId] = set()  # roots that miss too much
         self._finished = finished
         self._fast = fast
-        self._accept = accept
+        self.accept = accept
         self._defer = not first
         self._overflowed = False
         self._step = _Step.LISTING
-        self._frontier: deque[tuple[Watched, bytes]] = deque(self.scope)
-        self._known_directories: Iterator[tuple[Watched, bytes, int]] = iter(())
+        self._frontier: deque[tuple[Watched, bytes]] = deque(() if fast else self.scope)
+        self._known_directories: Iterator[tuple[Watched, bytes, bytes | None, int | None]] = iter(())
         if fast:
             self._known_directories = self._all_known()
         self._listings = 0
@@ -199,6 +201,7 @@ class Scan:
         self._blind: dict[RootId, list[bytes]] = {root.id: [] for root, _ in self.scope}
         self._missing: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
         self._pending_sizes: dict[int, int] = {}
+        self._deferred_files = 0
 
     # -- what the intake asks -------------------------------------------------------------------
 
@@ -242,6 +245,7 @@ class Scan:
             self._look_more()
         if self._step is _Step.LISTING and not self._listings and not self._frontier and not self._ready:
             if self._fast and self._list_known():
+                self._list_more()
                 return
             self._find_missing()
         if self._step is _Step.LOOKING and not self._ready and not self._chunks:
@@ -268,38 +272,31 @@ class Scan:
             self._intake.workers.submit(Lane.BULK, token, "list", payload)
 
     def _list_known(self) -> bool:
-        """A fast pass: let the workers compare the times of known directories. ``False`` when all are done."""
-        wanted: list[tuple[bytes, bytes | None, int]] = []
+        """A fast pass: let workers compare the times of known directories; ``False`` when all were handed out."""
         root: Watched | None = None
-        for owner, directory, mtime_ns in self._known_directories:
-            if directory in self._visited[owner.id]:
-                continue
-            self._visited[owner.id].add(directory)
-            root = root or owner
-            if owner is not root:
-                self._frontier.append((owner, directory))
+        wanted: list[tuple[bytes, bytes | None, int | None]] = []
+        for owner, directory, signature, mtime_ns in self._known_directories:
+            if directory not in self._visited[owner.id]:
+                root = owner
+                self._visited[owner.id].add(directory)
+                wanted.append((directory, signature, None if signature is None else mtime_ns))
+            if len(wanted) == DIRECTORIES_PER_JOB:
                 break
-            wanted.append((directory, None, mtime_ns))
-            if len(wanted) == DIRECTORIES_PER_JOB * 4:
-                break
-        if root is None or not wanted:
-            return bool(self._frontier)
-        known = self._intake.view.signatures(root.id, [directory for directory, _, _ in wanted])
-        payload = (
-            tuple(root.spec),
-            self._number,
-            [(directory, known.get(directory), mtime) for directory, _, mtime in wanted],
-        )
+        if root is None:
+            unseen = [(owner, start) for owner, start in self.scope if start not in self._visited[owner.id]]
+            self._frontier.extend(unseen)
+            return bool(unseen)
         self._listings += 1
-        token = Listing(self, root, [directory for directory, _, _ in wanted], frozenset(known))
-        self._intake.workers.submit(Lane.BULK, token, "list", payload)
+        directories = [directory for directory, _, _ in wanted]
+        token = Listing(self, root, directories, frozenset(directories))
+        self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted))
         return True
 
-    def _all_known(self) -> Iterator[tuple[Watched, bytes, int]]:
+    def _all_known(self) -> Iterator[tuple[Watched, bytes, bytes | None, int | None]]:
+        """Every known directory of the scope. One root after the other: a job has one root."""
         for root, start in self.scope:
-            for directory, signature, mtime_ns in self._intake.view.directories(root.id):
-                if signature is not None and mtime_ns and _below(directory, start):
-                    yield root, directory, mtime_ns
+            for directory, signature, mtime_ns in self._intake.view.directories(root.id, start):
+                yield root, directory, signature, mtime_ns
 
     def listed(self, token: Listing, answers: Sequence[tuple[Any, ...]] | None) -> None:
         """Take what a worker found in some directories; ``None`` if it died: then nothing may be concluded."""
@@ -319,12 +316,16 @@ class Scan:
                 self.totals.errors += 1
             elif answer[0] == Code.SAME:
                 self._visited[root.id].add(answer[1])
-        # GONE: its rows are found missing, because it was not visited
+            else:  # GONE: its rows are found missing, because it was not visited
+                self._visited[root.id].discard(answer[1])
 
     def _compare(self, root: Watched, known: frozenset[bytes], listing: tuple[Any, ...]) -> None:
-        directory, signature, same, mtime_ns, subdirectories, entries, files, size, ignored, _, unreadable = listing
+        directory, signature, same, listed_ns, subdirectories, entries, files, size, ignored, _, unreadable = listing
         totals = self.totals
         self._visited[root.id].add(directory)
+        if self._fast:  # known directories are handed out by themselves
+            familiar = self._intake.view.signatures(root.id, subdirectories)
+            subdirectories = [below for below in subdirectories if below not in familiar]
         self._frontier.extend((root, below) for below in subdirectories)
         if root.id in self.cancelled:
             return
@@ -340,47 +341,34 @@ class Scan:
             return
         rows = self._intake.view.rows(root.id, directory) if directory in known else {}
         fresh: list[Look] = []
-        notes: list[Row] = []
+        unread: list[Row] = []
         back: list[int] = []
         is_open = has_held = False
         now_s = time.monotonic()
-        for name, length, mtime, ctime, ino, links in entries:
-            key = (ino, length, mtime, ctime)
+        for name, length, mtime_ns, ctime_ns, ino, links in entries:
+            key = (ino, length, mtime_ns, ctime_ns)
             row = rows.pop(name, None) if rows else None
-            if row is not None and row.key == key:
-                state = row.state
-                if state is FileState.DEPARTED and row.has_content:
+            is_same = row is not None and row.key == key
+            if is_same and row is not None and (row.state is FileState.CATALOGUED or _is_back(row)):
+                if row.state is FileState.DEPARTED:
                     back.append(row.file)
-                if (state is FileState.DEPARTED and row.has_content) or state not in OPEN_STATES | {FileState.DEPARTED}:
-                    totals.unchanged += 1
-                    totals.done_files += 1
-                    totals.done_size += length
-                    continue
-                if state is FileState.EMPTY or (state is FileState.UNREADABLE and self.origin is Origin.POLL):
-                    is_open = True  # noted already, and nothing has changed
-                    totals.empty += state is FileState.EMPTY
-                    totals.errors += state is FileState.UNREADABLE
-                    continue
-            if (pattern := held_by(name, directory)) is not None:
-                if time.time() - max(mtime, ctime) / 1e9 >= root.rules.stale_after_s:
-                    notes.append((directory, name, key, links, FileState.JUNK, f"stale temporary name: {pattern}"))
-                    totals.junk += 1
-                    continue
-                has_held = is_open = True
-                totals.held += 1
-                if row is None or row.key != key or row.state is not FileState.HELD:
-                    notes.append((directory, name, key, links, FileState.HELD, f"temporary name: {pattern}"))
-            elif (pattern := root.junk.match(name)) is not None:
-                notes.append((directory, name, key, links, FileState.JUNK, f"pattern: {pattern}"))
-                totals.junk += 1
-            elif not length:
-                notes.append((directory, name, key, links, FileState.EMPTY, "no bytes yet"))
-                totals.empty += 1
+                totals.unchanged += 1
+                totals.done_files += 1
+                totals.done_size += length
+            elif (reason := unread_reason(root, directory, name, key)) is not None:
+                state, why = reason
+                self._count_unread(state)
+                is_open = is_open or state in OPEN_STATES
+                has_held = has_held or state is FileState.HELD
+                if not is_same or row is None or row.state is not state:
+                    unread.append((directory, name, key, links, state, why))
+            elif is_same and row is not None and row.state is FileState.UNREADABLE and self.origin is Origin.POLL:
+                totals.errors += 1  # tried again less often than a poll comes by
                 is_open = True
             elif self._intake.is_tracked(root, directory, name):
                 is_open = True
             else:
-                fresh.append(Look(name, int(Arrival.LISTED), now_s, 0, 0.0, key, None, False))
+                fresh.append(Look(name, _LISTED, now_s, 0, 0.0, key, None, False))
         for name, _ in unreadable:  # there, but the system does not say what it is: neither read nor missing
             rows.pop(name, None)
             is_open = True
@@ -388,23 +376,34 @@ class Scan:
         self._missing[root.id].extend(gone)
         if back:
             self._intake.restore(back)
-        if notes:
-            self._intake.note(root, notes)
-            totals.done_files += len(notes)
-        here = OpenDirectory(directory, signature, mtime_ns, len(fresh), has_held=has_held, clean=not is_open)
-        if not fresh:
-            if here.clean and not gone:
-                self._intake.seal(root, here)
-        elif not self._defer:
+        if unread:
+            self._intake.note(root, unread)
+        here = OpenDirectory(directory, signature, listed_ns, len(fresh), has_held=has_held, clean=not is_open)
+        if fresh:
+            self._take(root, here, fresh)
+        elif here.clean and not gone:
+            self._intake.seal(root, here)
+
+    def _take(self, root: Watched, here: OpenDirectory, fresh: list[Look]) -> None:
+        """Look at new files now, or when it is known what is missing; forget them when they are too many."""
+        if not self._defer:
             self._ready.append((root, here, fresh))
         elif not self._overflowed:
             self._deferred.append((root, here, fresh))
             for look in fresh:
                 length = look.last_key[1] if look.last_key else 0
                 self._pending_sizes[length] = self._pending_sizes.get(length, 0) + 1
-            if sum(self._pending_sizes.values()) > DEFERRED_LIMIT:
+            self._deferred_files += len(fresh)
+            if self._deferred_files > DEFERRED_LIMIT:
                 self._overflowed = True
                 self._deferred.clear()
+
+    def _count_unread(self, state: FileState) -> None:
+        totals = self.totals
+        totals.done_files += 1
+        totals.junk += state is FileState.JUNK
+        totals.held += state is FileState.HELD
+        totals.empty += state is FileState.EMPTY
 
     # -- what is missing ------------------------------------------------------------------------
 
@@ -415,8 +414,8 @@ class Scan:
             if root.id in self.cancelled:
                 continue
             visited, blind, missing = self._visited[root.id], self._blind[root.id], self._missing[root.id]
-            for directory, _, _ in self._intake.view.directories(root.id):
-                if directory in visited or not _below(directory, start):
+            for directory, _, _ in self._intake.view.directories(root.id, start):
+                if directory in visited:
                     continue
                 if any(_below(directory, unseen) for unseen in blind):
                     continue
@@ -431,7 +430,7 @@ class Scan:
                 continue
             root = roots[root_id]
             known = self._intake.view.present(root_id)
-            if len(names) > max(BRAKE_COUNT, BRAKE_SHARE * known) and not self._accept:
+            if is_too_much(len(names), known) and not self.accept:
                 self.held.add(root_id)
                 self._intake.hold(root, len(names), known)
                 continue
@@ -516,6 +515,30 @@ class Scan:
             self._pending_sizes[size] = left
         else:
             self._pending_sizes.pop(size, None)
+
+
+def is_too_much(missing: int, known: int) -> bool:
+    """Whether so many of the known files are missing at once that a person should agree first."""
+    return missing > max(BRAKE_COUNT, BRAKE_SHARE * known)
+
+
+def _is_back(row: Known) -> bool:
+    """Whether a file whose key is the known one had departed, so that nothing has happened after all."""
+    return row.state is FileState.DEPARTED and row.has_content
+
+
+def unread_reason(
+    root: Watched, directory: bytes, name: bytes, key: tuple[int, int, int, int]
+) -> tuple[FileState, str] | None:
+    """Why a file is not read, judged by its name and its size; the order of the gates is held < junk < empty."""
+    _, size, mtime_ns, ctime_ns = key
+    if (pattern := held_by(name, directory)) is not None:
+        if time.time() - max(mtime_ns, ctime_ns) / 1e9 >= root.rules.stale_after_s:
+            return FileState.JUNK, f"stale temporary name: {pattern}"
+        return FileState.HELD, f"temporary name: {pattern}"
+    if (pattern := root.junk.match(name)) is not None:
+        return FileState.JUNK, f"pattern: {pattern}"
+    return (FileState.EMPTY, "no bytes yet") if not size else None
 
 
 def _below(directory: bytes, start: bytes) -> bool:

@@ -25,7 +25,6 @@ from mediasluice.wiring import host as wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from mediasluice.config.document import Settings
     from mediasluice.errors import DiskFull

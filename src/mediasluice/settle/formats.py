@@ -459,9 +459,7 @@ def _zip(file: _Bytes) -> Format:
 
 def _pdf(file: _Bytes) -> Format:
     """ISO 32000-1, 7.5.5 and Annex F: the end names the place of the cross-reference table in this file."""
-    linearized = re.search(
-        rb"/Linearized .{0,200}?/L (\d{1,12})", file.at(0, min(file.size, 1024)), re.DOTALL
-    )
+    linearized = re.search(rb"/Linearized .{0,200}?/L (\d{1,12})", file.at(0, min(file.size, 1024)), re.DOTALL)
     if linearized is not None and int(linearized[1]) > file.size:
         return TRUNCATED
     tail = file.upto(file.size, 64 + _PADDING_LIMIT)

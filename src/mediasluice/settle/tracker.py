@@ -364,9 +364,7 @@ class Tracker:
             if place[0] == root and (not directory or place[1] == directory or place[1].startswith(below))
         ]
 
-    def _add(
-        self, root: RootId, directory: bytes, name: bytes, arrival: Arrival, at_s: float
-    ) -> Candidate | None:
+    def _add(self, root: RootId, directory: bytes, name: bytes, arrival: Arrival, at_s: float) -> Candidate | None:
         if self._count >= self._limit:
             return None
         candidate = Candidate(root, directory, name, arrival, at_s)

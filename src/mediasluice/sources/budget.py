@@ -48,7 +48,7 @@ class WatchBudget:
             self._used -= watches
 
     def exhausted(self) -> None:
-        """The kernel refused (ENOSPC) before our count said so: others use the rest, or a user namespace allows less."""
+        """The kernel refused (ENOSPC) before our count said so: others use the rest, or a namespace allows less."""
         with self._lock:
             self._allowed = self._used
 

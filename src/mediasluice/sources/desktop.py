@@ -30,7 +30,7 @@ PER_READ = 4_096  # chosen: events per call of read(), about what inotify gives 
 
 
 class WatchdogSource:
-    """The source of one root on macOS and Windows. ``wake`` is called from watchdog's thread; ``clock`` is monotonic s."""
+    """The source of one root on macOS and Windows. ``wake`` is called on watchdog's thread; ``clock`` is monotonic s."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class WatchdogSource:
     def start(self) -> None:
         """Watch the whole tree; watchdog recurses by itself."""
         try:
-            from watchdog import events
-            from watchdog.observers import Observer
+            from watchdog import events  # noqa: PLC0415 - an extra
+            from watchdog.observers import Observer  # noqa: PLC0415 - an extra
         except ImportError as error:
             hint = "pip install 'mediasluice[desktop]'"
             raise MissingExtra("watching needs watchdog on this system", hint=hint) from error
@@ -207,4 +207,3 @@ class WatchdogSource:
         if raw == above:
             return b""
         return raw[len(above) + 1 :] if raw.startswith(above + b"/") else None
-

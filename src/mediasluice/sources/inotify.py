@@ -133,16 +133,7 @@ class InotifySource:
 
     def start(self) -> None:
         """Watch the whole tree; called again, what could not be watched so far."""
-        self._budget.refresh()
-        walk = _Walk()
-        with self._turn():
-            if self._ended:
-                return
-            if self._instance is None:
-                walk.stack.append((self._open(), b""))
-            else:
-                walk.stack += self._uncovered
-                self._uncovered.clear()
+        walk = self._begin()
         while True:
             with self._lock:
                 while walk.stack and not self._ended and not self._waiting:
@@ -215,6 +206,17 @@ class InotifySource:
             self._taken.set()
             yield
 
+    def _begin(self) -> _Walk:
+        walk = _Walk()
+        self._budget.refresh()
+        with self._turn():
+            if not self._ended and self._instance is None:
+                walk.stack.append((self._open(), b""))
+            elif not self._ended:
+                walk.stack += self._uncovered
+                self._uncovered.clear()
+        return walk
+
     def _open(self) -> Directory:
         place = text(self._path)
         try:
@@ -261,7 +263,7 @@ class InotifySource:
         if self._left or self._adrift:
             self._readers.wake_in(RENAME_S)
 
-    def _parse(self, chunk: bytes, now: float) -> None:
+    def _parse(self, chunk: bytes, now: float) -> None:  # noqa: C901 - per raw event; a call costs more than a branch
         root, paths, out = self._id, self._table.paths, self._out
         header, ignored_by = HEADER.unpack_from, self._rules.file
         at, end = 0, len(chunk)
@@ -292,7 +294,7 @@ class InotifySource:
                             out.pop()
                     out.append(Sighting(root, directory, name, What.CLOSED, now))
             elif mask & (IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO):
-                self._about_name(watch, directory, name, wanted, mask, cookie, now)
+                self._about_name(watch, directory, name, mask, cookie, now, wanted=wanted)
             elif wanted:
                 what = What.DEPARTED if mask & IN_DELETE else What.ATTRIBUTES
                 out.append(Sighting(root, directory, name, what, now))
@@ -317,7 +319,7 @@ class InotifySource:
             self._table.ended(watch)
 
     def _about_name(
-        self, watch: int, directory: bytes, name: bytes, wanted: bool, mask: int, cookie: int, now: float
+        self, watch: int, directory: bytes, name: bytes, mask: int, cookie: int, now: float, *, wanted: bool
     ) -> None:
         """A file came or went by its name."""
         above = self._table.get(watch)
@@ -335,9 +337,7 @@ class InotifySource:
             what = What.RENAMED_IN if mask & IN_MOVED_TO else What.CREATED
             self._out.append(Sighting(self._id, directory, name, what, now))
 
-    def _about_directory(
-        self, watch: int, directory: bytes, name: bytes, mask: int, cookie: int, now: float
-    ) -> None:
+    def _about_directory(self, watch: int, directory: bytes, name: bytes, mask: int, cookie: int, now: float) -> None:
         """A directory came or went."""
         above = self._table.get(watch)
         assert above is not None, "its path is known"
@@ -363,9 +363,7 @@ class InotifySource:
 
     # --- renames ------------------------------------------------------------------------------------------------
 
-    def _directory_arrived(
-        self, above: Directory, name: bytes, path: bytes, left: _Left | None, now: float
-    ) -> None:
+    def _directory_arrived(self, above: Directory, name: bytes, path: bytes, left: _Left | None, now: float) -> None:
         self._rules.forget(path)
         wanted = self._rules.directory(path) is None
         if left is None:
@@ -567,7 +565,7 @@ class InotifySource:
     # --- losses and changes of the ground -----------------------------------------------------------------------
 
     def _overflow(self, now: float) -> None:
-        """Events were lost. Watch what came to be meanwhile, and only then call the root dirty: nothing falls between."""
+        """Events were lost. Watch what came to be meanwhile, and only then call the root dirty."""
         self._overflows += 1
         for cookie in list(self._left):
             self._depart(cookie, now)

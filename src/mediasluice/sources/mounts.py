@@ -27,8 +27,31 @@ class MountKind(StrEnum):
 
 
 LOCAL_TYPES = frozenset(
-    "ext2 ext3 ext4 xfs btrfs f2fs zfs bcachefs tmpfs ramfs jfs nilfs2 reiserfs vfat msdos exfat ntfs3 hfs hfsplus udf"
-    " iso9660 squashfs erofs".split()
+    [
+        "ext2",
+        "ext3",
+        "ext4",
+        "xfs",
+        "btrfs",
+        "f2fs",
+        "zfs",
+        "bcachefs",
+        "tmpfs",
+        "ramfs",
+        "jfs",
+        "nilfs2",
+        "reiserfs",
+        "vfat",
+        "msdos",
+        "exfat",
+        "ntfs3",
+        "hfs",
+        "hfsplus",
+        "udf",
+        "iso9660",
+        "squashfs",
+        "erofs",
+    ]
 )
 OVERLAY_TYPES = frozenset({"overlay", "aufs", "unionfs"})
 STABLE_NETWORK_TYPES = frozenset({"nfs", "nfs4", "ceph", "glusterfs", "lustre", "ocfs2", "gfs2"})
@@ -59,8 +82,11 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mount. ``id`` is valid until it is unmounted; ``device`` is ``major:minor``; ``inner`` is the path inside its
-    file system that is mounted at ``point`` (``/`` unless a part of it is bound there)."""
+    """One mount.
+
+    ``id`` is valid until it is unmounted; ``device`` is ``major:minor``; ``inner`` is the path inside its file system
+    that is mounted at ``point`` (``/`` unless a part of it is bound there).
+    """
 
     id: int
     type: str
@@ -130,9 +156,7 @@ def parse_mount(line: bytes) -> Mount:
     fields = line.split(b" ")
     kind, source = fields[fields.index(b"-", 6) + 1 :][:2]
     name = text(kind)
-    return Mount(
-        int(fields[0]), name, _plain(fields[4]), kind_of(name), fields[2], _plain(fields[3]), _plain(source)
-    )
+    return Mount(int(fields[0]), name, _plain(fields[4]), kind_of(name), fields[2], _plain(fields[3]), _plain(source))
 
 
 def kind_of(type_name: str) -> MountKind:

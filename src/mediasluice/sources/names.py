@@ -2,9 +2,9 @@
 
 Takes the built-in list, a library's ``include`` and ``exclude`` patterns and the ``.sluiceignore`` files in the tree
 (gitignore syntax, per directory, the deeper one wins); gives the text of the rule that applies, or ``None``.
-Fails with: ``BadSetting`` for a pattern of the library; an unreadable or faulty ``.sluiceignore`` is kept in ``problems``.
-Order: our own files, then ``.sluiceignore`` from the deepest up, then ``exclude``, then the built-in list, then ``include``.
-A negated pattern (``!desktop.ini``) takes back the rules after it in this order.
+Fails with: ``BadSetting`` for a pattern of the library; a faulty or unreadable ``.sluiceignore`` is kept in ``problems``.
+Order: our own files; ``.sluiceignore`` from the deepest up; ``exclude``; the built-in list; ``include``. A negated
+pattern (``!desktop.ini``) takes back the rules that come after it.
 """
 
 from __future__ import annotations
@@ -308,12 +308,10 @@ class _Include:
         return self._text
 
 
-def _compile(
-    base: bytes, label: str, lines: Sequence[str], *, problems: dict[bytes, str] | None = None
-) -> _Patterns:
+def _compile(base: bytes, label: str, lines: Sequence[str], *, problems: dict[bytes, str] | None = None) -> _Patterns:
     """Compile gitignore lines. A faulty one is an entry of ``problems``, or ``BadSetting`` where there is none."""
     # Imported here: 30 ms that a library without patterns of its own does not pay.
-    from pathspec import GitIgnoreSpec
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - as it says
 
     usable = list(lines)
     for at, line in enumerate(lines):
@@ -333,7 +331,7 @@ def _compile(
 
 
 def _readable(path: bytes) -> str:
-    """Text to match patterns on. A newline would end a pattern's ``$`` and stop its ``.``: it becomes a lone surrogate."""
+    """Text for patterns. A newline would end a pattern's ``$`` and stop its ``.``: it becomes a lone surrogate."""
     return text(path).replace("\n", "\udc0a")
 
 

@@ -37,7 +37,7 @@ def open_directory(root: bytes, directory: bytes) -> int:
 
 
 def open_file(root: bytes, directory: bytes, name: bytes) -> int:
-    """Open ``root/directory/name`` for reading; a FIFO or a device does not block (look at ``fstat`` before reading)."""
+    """Open ``root/directory/name`` for reading; a FIFO does not block, so look at ``fstat`` before reading."""
     path = root + b"/" + directory + b"/" + name if directory else root + b"/" + name
     try:
         return os.open(path, _FILE)

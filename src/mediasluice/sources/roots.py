@@ -19,7 +19,7 @@ from pathlib import Path
 from mediasluice.errors import RootOverlap
 from mediasluice.model.paths import text
 from mediasluice.model.roots import RootIdentity
-from mediasluice.sources.mounts import Mount, MountKind, mount_of, mounts, mounts_below
+from mediasluice.sources.mounts import Mount, MountKind, mount_of, mounts
 from mediasluice.sources.opening import open_directory
 
 _GET_UUID = 0x80111500  # _IOR(0x15, 0, struct fsuuid2): one byte of length, sixteen of UUID
@@ -50,7 +50,7 @@ def identity_of(path: bytes) -> RootIdentity:
         os.close(descriptor)
 
 
-def check_root(path: bytes, known: RootIdentity | None, had_files: bool) -> RootCheck:
+def check_root(path: bytes, known: RootIdentity | None, had_files: bool) -> RootCheck:  # noqa: FBT001 - reads well
     """Look whether the root is there and is the known one; ``had_files`` says that it was not empty when last seen."""
     try:
         identity = identity_of(path)
@@ -144,7 +144,7 @@ def _filesystem(descriptor: int, status: os.stat_result, mount: Mount) -> bytes:
 def _uuid(descriptor: int) -> bytes | None:
     if not sys.platform.startswith("linux"):
         return None
-    import fcntl  # not there on Windows
+    import fcntl  # noqa: PLC0415 - not there on Windows
 
     answer = bytearray(17)
     try:

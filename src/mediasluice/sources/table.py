@@ -1,4 +1,4 @@
-"""Remember which watch stands for which directory, as (parent, name): a renamed directory costs one entry, not its tree.
+"""Remember which watch stands for which directory, as (parent, name): a rename costs one entry and not a tree.
 
 Takes watch numbers from the kernel and places from whoever saw them; gives paths relative to the root.
 Fails with: ``OSError`` where the kernel or the budget refuses a watch (``ENOSPC``).

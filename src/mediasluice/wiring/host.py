@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from xxhash import xxh3_128_digest
+
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
@@ -130,6 +132,9 @@ def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings
         kinds=rules.kinds,
         max_size=rules.max_size,
         algorithms=tuple(sorted(settings.algorithms())),
+        rules_digest=xxh3_128_digest(
+            repr((rules.kinds, rules.max_size, rules.junk, rules.junk_exclude_extensions)).encode("utf-8", "replace")
+        ),
         full=settings.fingerprints.full == "auto",
     )
     return Watched(

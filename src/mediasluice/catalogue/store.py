@@ -186,7 +186,7 @@ class Catalogue:
         with self.transaction():
             return presence.change_attributes(self._ledger, root, directory, name, at_us)
 
-    def move(  # noqa: PLR0913 - two paths and what was found at the second
+    def move(
         self,
         root: RootId,
         old_directory: bytes,

@@ -403,7 +403,7 @@ _TEXT_SIGNATURES = (
 
 def _by_text_or_name(head: bytes, extension: bytes) -> Kind:
     named = _BY_EXTENSION.get(extension, Kind.OTHER)
-    if head.translate(None, _TEXT_BYTES):
+    if head[:64].translate(None, _TEXT_BYTES) or head.translate(None, _TEXT_BYTES):  # the short look mostly decides
         return named  # binary, of a format without a signature that is known here
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for signature, kind in _TEXT_SIGNATURES:

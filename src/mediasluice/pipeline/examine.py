@@ -13,7 +13,7 @@ import os
 import stat
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mediasluice.errors import ChangedWhileReading, FileError, Vanished
 from mediasluice.identify import digests
@@ -42,6 +42,9 @@ _FLAGS = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
+Outcome: TypeAlias = tuple[Any, ...]
+"""See ``outcomes.Code``: the code and its fields."""
+
 _LISTED = int(Arrival.LISTED)
 _ARRIVALS = {int(arrival): arrival for arrival in Arrival}
 _NOT_A_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV, errno.EOPNOTSUPP}
@@ -65,17 +68,17 @@ def _options(spec: Spec) -> Options:
     )
 
 
-def list_directories(payload: Any) -> list[tuple[Any, ...]]:
+def list_directories(payload: tuple[Any, ...]) -> list[Outcome]:
     """List directories and compare each with its known signature.
 
-    ``payload``: ``(spec, number of the pass, [(directory, known signature or None, trusted time or None), ...])``. A directory
-    whose own modification time [ns] equals its trusted time is not listed. Gives one tuple for each:
+    ``payload``: ``(spec, number of the pass, [(directory, known signature, trusted time), ...])``, the last two
+    may be None. A directory whose own modification time [ns] equals its trusted time is not listed. Gives a tuple each:
     ``(LISTED, *Listing)``, ``(SAME, directory)``, ``(GONE, directory)`` or ``(UNREADABLE, directory, reason)``.
     """
     raw, number, wanted = payload
     spec = Spec(*raw)
     rules = _rules(spec, number)
-    answers: list[tuple[Any, ...]] = []
+    answers: list[Outcome] = []
     for directory, known, trusted_ns in wanted:
         try:
             if trusted_ns is not None and _modified_ns(spec.root, directory) == trusted_ns:
@@ -121,7 +124,7 @@ def _modified_ns(root: bytes, directory: bytes) -> int:
         os.close(holder)
 
 
-def which_are_absent(payload: Any) -> list[bool]:
+def which_are_absent(payload: tuple[Any, ...]) -> list[bool]:
     """Say of each path ``(root, [(directory, name), ...])`` whether it is really not there."""
     root, names = payload
     return [_is_absent(root, directory, name) for directory, name in names]
@@ -146,7 +149,7 @@ def _is_absent(root: bytes, directory: bytes, name: bytes) -> bool:
         os.close(holder)
 
 
-def look_at_files(payload: Any, progress: Callable[[int], None] | None = None) -> list[tuple[Any, ...]]:
+def look_at_files(payload: tuple[Any, ...], progress: Callable[[int], None] | None = None) -> list[Outcome]:
     """Look at candidates; read those that have settled.
 
     ``payload``: ``(spec, express, [(directory, mind companions, [look, ...]), ...])`` with looks as in
@@ -154,8 +157,7 @@ def look_at_files(payload: Any, progress: Callable[[int], None] | None = None) -
     """
     raw, express, groups = payload
     spec = Spec(*raw)
-    options = _options(spec)
-    outcomes: list[tuple[Any, ...]] = []
+    outcomes: list[Outcome] = []
     for directory, mind_companions, looks in groups:
         try:
             holder = _open(spec.root, directory)
@@ -166,148 +168,175 @@ def look_at_files(payload: Any, progress: Callable[[int], None] | None = None) -
             outcomes.extend([(Code.UNREADABLE, error.message, None, 0)] * len(looks))
             continue
         try:
-            for look in looks:
-                outcomes.append(_look(spec, options, holder, directory, look, express, mind_companions, progress))
+            gate = _Gate(spec, holder, directory, progress, express=express, mind_companions=mind_companions)
+            outcomes.extend([gate.look(look) for look in looks])
         finally:
             os.close(holder)
     return outcomes
 
 
-def _look(
-    spec: Spec,
-    options: Options,
-    holder: int,
-    directory: bytes,
-    look: tuple[Any, ...],
-    express: bool,
-    mind_companions: bool,
-    progress: Callable[[int], None] | None,
-) -> tuple[Any, ...]:
-    name, arrival, changed_s, observations, learned_s, last_key, known, stat_only = look
-    try:
-        if last_key is None or stat_only:  # not fresh from a listing: see what it is before opening it
-            status = os.stat(name, dir_fd=holder, follow_symlinks=False)
-            if stat_only:
-                return (Code.STATUS, _key(spec, status), status.st_nlink, stat.S_ISREG(status.st_mode))
-            if not stat.S_ISREG(status.st_mode) and not (spec.follow_files and stat.S_ISLNK(status.st_mode)):
-                return (Code.SPECIAL,)
-        fd = os.open(name, _FLAGS, dir_fd=holder)
-    except OSError as error:
+class _Gate:
+    """The settle gate and the reader over the files of one directory."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        holder: int,
+        directory: bytes,
+        progress: Callable[[int], None] | None,
+        *,
+        express: bool,
+        mind_companions: bool,
+    ) -> None:
+        self._spec = spec
+        self._options = _options(spec)
+        self._holder = holder  # descriptor of the directory
+        self._directory = directory
+        self._progress = progress
+        self._express = express
+        self._mind_companions = mind_companions
+        self._algorithms = spec.algorithms_set
+        # what a file of a pass must be to go the short way
+        self._rest_s = rest_s(self._options, 0.0)
+        self._may_be_at_rest = not (express or mind_companions) and spec.lease_proves_free and spec.local
+        self._may_be_at_rest = self._may_be_at_rest and self._algorithms is digests.ALWAYS
+
+    def look(self, look: tuple[Any, ...]) -> Outcome:
+        """Look at one file; see ``outcomes.Look`` for what is known of it."""
+        name, arrival, _, _, learned_s, last_key, _, stat_only = look
+        try:
+            if last_key is None or stat_only:  # not fresh from a listing: see what it is before opening it
+                status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
+                if stat_only:
+                    return (Code.STATUS, self._key(status), status.st_nlink, stat.S_ISREG(status.st_mode))
+                if not stat.S_ISREG(status.st_mode) and not (self._spec.follow_files and stat.S_ISLNK(status.st_mode)):
+                    return (Code.SPECIAL,)
+            fd = os.open(name, _FLAGS, dir_fd=self._holder)
+        except OSError as error:
+            opened = self._refused(name, error)
+            if not isinstance(opened, int):
+                return opened
+            fd = opened
+        try:
+            if self._may_be_at_rest and arrival == _LISTED and last_key is not None and not learned_s:
+                outcome = self._read_at_rest(fd, name, last_key)
+                if outcome is not None:
+                    return outcome
+            return self._read_if_settled(fd, look)
+        except FileError as error:
+            return (Code.UNREADABLE, error.message, self._key(os.fstat(fd)), os.fstat(fd).st_nlink)
+        except OSError as error:  # EIO and its kin while probing
+            return self._unreadable(name, os.strerror(error.errno or 0))
+        finally:
+            os.close(fd)
+
+    def _refused(self, name: bytes, error: OSError) -> Outcome | int:
+        """A file that could not be opened as it is: its outcome, or the descriptor of what a link leads to."""
         if error.errno == errno.ENOENT:
             return (Code.GONE,)
-        if error.errno == errno.ELOOP and spec.follow_files:
-            target = _inside(spec.root, directory, name)
-            if target is None:
-                return (Code.SPECIAL,)
+        if error.errno == errno.ELOOP and self._spec.follow_files:
+            target = _inside(self._spec.root, self._directory, name)
             try:
-                fd = os.open(target, _FLAGS)
+                return (Code.SPECIAL,) if target is None else os.open(target, _FLAGS)
             except OSError:
                 return (Code.SPECIAL,)
-        elif error.errno in _NOT_A_FILE:
+        if error.errno in _NOT_A_FILE:
             return (Code.SPECIAL,)
+        return self._unreadable(name, os.strerror(error.errno or 0))
+
+    def _read_at_rest(self, fd: int, name: bytes, listed: tuple[int, int, int, int]) -> Outcome | None:
+        """Read a small file of a library at rest with as few calls as the gate allows; ``None``: look closer.
+
+        Most files of a first pass are like this: listed a moment ago, untouched for long, nobody writes.
+        Then neither holes nor format can delay them, and their bytes are read once for kind and digests.
+        """
+        size = listed[1]
+        if size > digests.WHOLE or time.time() - listed[3] / 1e9 < self._rest_s:
+            return None
+        spec = self._spec
+        if self._key(os.fstat(fd)) != listed or (spec.max_size is not None and size > spec.max_size):
+            return None
+        data = os.read(fd, size + 1)
+        if writer_of(fd) is not Writer.FREE or len(data) != size:
+            return None
+        kind = kind_of(data[:HEAD_SIZE], name)
+        if spec.kinds and kind.value not in spec.kinds:
+            return None
+        blake3, xxh128 = digests.of_bytes(data)
+        after = os.fstat(fd)
+        if self._key(after) != listed:
+            return None
+        return (Code.READY, listed, after.st_nlink, False, kind.value, xxh128, (blake3, xxh128, None, None, None))
+
+    def _read_if_settled(self, fd: int, look: tuple[Any, ...]) -> Outcome:
+        name, _, _, _, _, _, known, _ = look
+        spec = self._spec
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return (Code.SPECIAL,)
+        size, links, key = status.st_size, status.st_nlink, self._key(status)
+        if known is not None and known == key[:3] and writer_of(fd) is not Writer.BUSY:
+            return (Code.SAME, key, links)
+        if size == 0:
+            return (Code.WAIT, WaitReason.EMPTY.value, 0.0, (*key, links), None)
+        if spec.max_size is not None and size > spec.max_size:
+            return (Code.SKIP, f"too_large: {size} bytes, the library takes at most {spec.max_size}", key, links)
+        head = os.pread(fd, HEAD_SIZE, 0)
+        evidence = probe(fd, status, head, lease_proves_free=spec.lease_proves_free, stable_inodes=spec.stable_inodes)
+        if self._mind_companions and (companion := _companion(self._holder, name)) is not None:
+            return (Code.WAIT, WaitReason.COMPANION.value, 0.0, (*key, links), companion)
+        decision = decide(evidence, _timing(look, key), self._options)
+        if isinstance(decision, Wait):
+            return (Code.WAIT, decision.reason.value, decision.need_s, _plain(evidence), None)
+        kind = kind_of(head, name)
+        if spec.kinds and kind.value not in spec.kinds:
+            return (Code.SKIP, f"kind: {kind.value} is not wanted by this library", key, links)
+        if self._express and size > BULK_SIZE:
+            return (Code.LARGE, _plain(evidence))
+        return self._read(fd, key, kind.value, strong=decision.strong)
+
+    def _read(self, fd: int, key: tuple[int, int, int, int], kind: str, *, strong: bool) -> Outcome:
+        """Read what has settled, and make sure that it stayed so."""
+        size = key[1]
+        values: tuple[bytes | None, ...] | None = None
+        if self._spec.full or size <= digests.WHOLE:
+            try:
+                reading = digests.read(fd, size, self._algorithms, self._progress if size > BULK_SIZE else None)
+            except ChangedWhileReading:
+                return self._changed(os.fstat(fd))
+            quick, values = reading.quick, tuple(reading.digests)
         else:
-            return _unreadable(spec, holder, name, os.strerror(error.errno or 0))
-    try:
-        return _read_if_settled(spec, options, holder, fd, look, express, mind_companions, progress)
-    except FileError as error:
-        return (Code.UNREADABLE, error.message, _key(spec, os.fstat(fd)), os.fstat(fd).st_nlink)
-    except OSError as error:  # EIO and its kin while probing
-        return _unreadable(spec, holder, name, os.strerror(error.errno or 0))
-    finally:
-        os.close(fd)
+            quick = digests.quick(fd, size)
+        after = os.fstat(fd)
+        if self._key(after) != key or (self._express and writer_of(fd) is Writer.BUSY):
+            return self._changed(after)
+        return (Code.READY, key, after.st_nlink, strong, kind, quick, values)
+
+    def _changed(self, status: os.stat_result) -> Outcome:
+        return (Code.WAIT, WaitReason.WRITER.value, 0.0, (*self._key(status), status.st_nlink), None)
+
+    def _unreadable(self, name: bytes, reason: str) -> Outcome:
+        try:
+            status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
+        except OSError:
+            return (Code.GONE,)
+        return (Code.UNREADABLE, reason, self._key(status), status.st_nlink)
+
+    def _key(self, status: os.stat_result) -> tuple[int, int, int, int]:
+        ino = status.st_ino if self._spec.stable_inodes else 0
+        return (ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _read_at_rest(spec: Spec, options: Options, fd: int, look: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Read a small file of a library at rest, with as few calls as the gate allows; ``None``: look closer.
-
-    Most files of a first pass are like this: listed a moment ago, untouched for long, nobody writes. Then
-    neither holes nor format can delay them, and their bytes are read once for kind and digests.
-    """
-    name, _, _, _, learned_s, last_key, _, _ = look
-    size = last_key[1]
-    if size > digests.WHOLE or spec.algorithms_set is not digests.ALWAYS or not spec.lease_proves_free:
-        return None
-    if time.time() - last_key[3] / 1e9 < rest_s(options, learned_s):
-        return None
-    before = _key(spec, os.fstat(fd))
-    if before != last_key or (spec.max_size is not None and size > spec.max_size):
-        return None
-    data = os.read(fd, size + 1)
-    if writer_of(fd) is not Writer.FREE or len(data) != size:
-        return None
-    kind = kind_of(data[:HEAD_SIZE], name)
-    if spec.kinds and kind not in spec.kinds:
-        return None
-    blake3, xxh128 = digests.of_bytes(data)
-    after = os.fstat(fd)
-    if _key(spec, after) != before:
-        return None
-    return (Code.READY, before, after.st_nlink, False, str(kind.value), xxh128, (blake3, xxh128, None, None, None))
-
-
-def _read_if_settled(
-    spec: Spec,
-    options: Options,
-    holder: int,
-    fd: int,
-    look: tuple[Any, ...],
-    express: bool,
-    mind_companions: bool,
-    progress: Callable[[int], None] | None,
-) -> tuple[Any, ...]:
-    name, arrival, changed_s, observations, learned_s, last_key, known, _ = look
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        return (Code.SPECIAL,)
-    size = status.st_size
-    key = _key(spec, status)
-    if known is not None and known == key[:3] and writer_of(fd) is not Writer.BUSY:
-        return (Code.SAME, key, status.st_nlink)
-    if size == 0:
-        return (Code.WAIT, WaitReason.EMPTY.value, 0.0, (*key, status.st_nlink), None)
-    if spec.max_size is not None and size > spec.max_size:
-        return (Code.SKIP, f"too_large: {size} bytes, the library takes at most {spec.max_size}", key, status.st_nlink)
-    head = os.pread(fd, HEAD_SIZE, 0)
-    evidence = probe(fd, status, head, lease_proves_free=spec.lease_proves_free, stable_inodes=spec.stable_inodes)
-    if mind_companions and (companion := _companion(holder, name)) is not None:
-        return (Code.WAIT, WaitReason.COMPANION.value, 0.0, (*key, status.st_nlink), companion)
-    now_s = time.monotonic()
-    changed = last_key is not None and tuple(last_key) != key
-    timing = Timing(
+def _timing(look: tuple[Any, ...], key: tuple[int, int, int, int]) -> Timing:
+    """What the clocks say of a file; a key that differs from the last one restarts them."""
+    _, arrival, changed_s, observations, learned_s, last_key, _, _ = look
+    changed = last_key is not None and last_key != key
+    return Timing(
         arrival=_ARRIVALS[arrival],
-        quiet_s=0.0 if changed else now_s - changed_s,
+        quiet_s=0.0 if changed else time.monotonic() - changed_s,
         age_s=max(0.0, time.time() - key[3] / 1e9),
         observations=1 if changed else observations + 1,
         learned_s=learned_s,
-    )
-    decision = decide(evidence, timing, options)
-    if isinstance(decision, Wait):
-        return (Code.WAIT, decision.reason.value, decision.need_s, _plain(evidence), None)
-    kind = kind_of(head, name)
-    if spec.kinds and kind.value not in spec.kinds:
-        return (Code.SKIP, f"kind: {kind.value} is not wanted by this library", key, status.st_nlink)
-    if express and size > BULK_SIZE:
-        return (Code.LARGE, _plain(evidence))
-    if spec.full or size <= digests.WHOLE:
-        try:
-            reading = digests.read(fd, size, spec.algorithms_set, progress if size > BULK_SIZE else None)
-        except ChangedWhileReading:
-            return (Code.WAIT, WaitReason.WRITER.value, 0.0, (*_key(spec, os.fstat(fd)), status.st_nlink), None)
-        quick, values = reading.quick, tuple(reading.digests)
-    else:
-        quick, values = digests.quick(fd, size), None
-    after = os.fstat(fd)
-    if _key(spec, after) != key or (express and writer_of(fd) is Writer.BUSY):
-        return (Code.WAIT, WaitReason.WRITER.value, 0.0, (*_key(spec, after), after.st_nlink), None)
-    return (Code.READY, key, after.st_nlink, decision.strong, str(kind.value), quick, values)
-
-
-def _key(spec: Spec, status: os.stat_result) -> tuple[int, int, int, int]:
-    return (
-        status.st_ino if spec.stable_inodes else 0,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
     )
 
 
@@ -331,11 +360,3 @@ def _inside(root: bytes, directory: bytes, name: bytes) -> bytes | None:
     top = os.path.realpath(root)
     target = os.path.realpath(os.path.join(top, directory, name))
     return target if target.startswith(top + b"/") else None
-
-
-def _unreadable(spec: Spec, holder: int, name: bytes, reason: str) -> tuple[Any, ...]:
-    try:
-        status = os.stat(name, dir_fd=holder, follow_symlinks=False)
-    except OSError:
-        return (Code.GONE,)
-    return (Code.UNREADABLE, reason, _key(spec, status), status.st_nlink)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from mediasluice.model.files import ChangeKey, FileState, Origin
 from mediasluice.model.flow import RootId, Sighting, What
@@ -23,8 +23,9 @@ from mediasluice.settle.names import held_by
 from mediasluice.settle.probes import Evidence, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mediasluice.catalogue.rows import Verdict
     from mediasluice.model.flow import IdentifiedFile
     from mediasluice.pipeline.departures import Departures
     from mediasluice.pipeline.parts import Parts, Row
@@ -37,6 +38,10 @@ HELD_NOTE_S = 5.0  # chosen: a temporary name younger than that gets no row
 LOOKS_PER_JOB = 64  # chosen: a millisecond or two of small files
 LOOKS_AHEAD = 12  # jobs: keeps the workers fed and lets what arrives next overtake
 WRITES_AHEAD = 64  # operations of the writer: beyond, looks wait instead of piling up results
+
+
+Closed: TypeAlias = "Callable[[RootId, bytes, bytes, FileState | None, Verdict | None], None]"
+"""Hears of every candidate that is decided: where it is, its state, the catalogue's verdict."""
 
 
 class Looking(NamedTuple):
@@ -60,7 +65,7 @@ class Looks:
     """The looks of the intake. ``closed`` hears of every candidate that is decided."""
 
     def __init__(
-        self, parts: Parts, recorder: Recorder, departures: Departures, roots: Mapping[RootId, Watched], closed: Any
+        self, parts: Parts, recorder: Recorder, departures: Departures, roots: Mapping[RootId, Watched], closed: Closed
     ) -> None:
         self._parts = parts
         self._recorder = recorder
@@ -184,7 +189,7 @@ class Looks:
         if rows:
             self._recorder.note(token.root, rows)
 
-    def _recorded(self, files: list[IdentifiedFile], verdicts: Any) -> None:
+    def _recorded(self, files: list[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
         for file, verdict in zip(files, verdicts, strict=True):
             self._closed(file.root, file.directory, file.name, FileState.CATALOGUED, verdict)
 

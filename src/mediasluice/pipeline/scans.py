@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.parts import Row
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.workers import Workers
+    from mediasluice.sources.listing import Entry
 
 DIRECTORIES_PER_JOB = 64  # chosen: about 20 ms of listing for directories of a hundred files
 FILES_PER_CHUNK = 512  # chosen: 5 ms of reading small files
@@ -49,15 +50,24 @@ class OpenDirectory:
 
     __slots__ = ("clean", "directory", "has_held", "mtime_ns", "remaining", "signature")
 
-    def __init__(
-        self, directory: bytes, signature: bytes, mtime_ns: int, remaining: int, *, has_held: bool, clean: bool
-    ) -> None:
+    def __init__(self, directory: bytes, signature: bytes, mtime_ns: int, remaining: int) -> None:
         self.directory = directory
         self.signature = signature
         self.mtime_ns = mtime_ns
         self.remaining = remaining  # files that are not recorded yet
-        self.has_held = has_held  # a temporary name lies here: its neighbours may be unfinished too
-        self.clean = clean  # nothing in it is open, nothing differed from the listing
+        self.has_held = False  # a temporary name lies here: its neighbours may be unfinished too
+        self.clean = True  # nothing in it is open, nothing differed from the listing
+
+
+@dataclass(slots=True)
+class _Differences:
+    """What one directory holds that the catalogue does not know like this."""
+
+    fresh: list[Look]  # to be looked at
+    unread: list[Row]  # to be noted without reading
+    back: list[int]  # ids of departed files that are there as they were
+    is_open: bool = False  # another look may change something
+    has_held: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -320,6 +330,7 @@ class Scan:
                 self._visited[root.id].discard(answer[1])
 
     def _compare(self, root: Watched, known: frozenset[bytes], listing: tuple[Any, ...]) -> None:
+        """Take the listing of one directory; where it differs from the catalogue, find out by name how."""
         directory, signature, same, listed_ns, subdirectories, entries, files, size, ignored, _, unreadable = listing
         totals = self.totals
         self._visited[root.id].add(directory)
@@ -340,49 +351,53 @@ class Scan:
             totals.done_size += size
             return
         rows = self._intake.view.rows(root.id, directory) if directory in known else {}
-        fresh: list[Look] = []
-        unread: list[Row] = []
-        back: list[int] = []
-        is_open = has_held = False
-        now_s = time.monotonic()
-        for name, length, mtime_ns, ctime_ns, ino, links in entries:
-            key = (ino, length, mtime_ns, ctime_ns)
+        found = self._differences(root, directory, entries, rows)
+        for name, _ in unreadable:  # there, but the system does not say what it is: neither read nor missing
+            rows.pop(name, None)
+        gone = [(directory, name) for name, row in rows.items() if row.state is not FileState.DEPARTED]
+        self._missing[root.id].extend(gone)
+        if found.back:
+            self._intake.restore(found.back)
+        if found.unread:
+            self._intake.note(root, found.unread)
+        here = OpenDirectory(directory, signature, listed_ns, len(found.fresh))
+        here.has_held, here.clean = found.has_held, not (found.is_open or unreadable)
+        if found.fresh:
+            self._take(root, here, found.fresh)
+        elif here.clean and not gone:
+            self._intake.seal(root, here)
+
+    def _differences(
+        self, root: Watched, directory: bytes, entries: Sequence[Entry], rows: dict[bytes, Known]
+    ) -> _Differences:
+        """Hold a listing against the rows of its directory; what remains in ``rows`` is not there any more."""
+        found = _Differences([], [], [])
+        totals, now_s = self.totals, time.monotonic()
+        for name, size, mtime_ns, ctime_ns, ino, links in entries:
+            key = (ino, size, mtime_ns, ctime_ns)
             row = rows.pop(name, None) if rows else None
-            is_same = row is not None and row.key == key
-            if is_same and row is not None and (row.state is FileState.CATALOGUED or _is_back(row)):
-                if row.state is FileState.DEPARTED:
-                    back.append(row.file)
+            known = row.state if row is not None and row.key == key else None
+            if row is not None and (known is FileState.CATALOGUED or (known is FileState.DEPARTED and row.has_content)):
+                if known is FileState.DEPARTED:
+                    found.back.append(row.file)
                 totals.unchanged += 1
                 totals.done_files += 1
-                totals.done_size += length
+                totals.done_size += size
             elif (reason := unread_reason(root, directory, name, key)) is not None:
                 state, why = reason
                 self._count_unread(state)
-                is_open = is_open or state in OPEN_STATES
-                has_held = has_held or state is FileState.HELD
-                if not is_same or row is None or row.state is not state:
-                    unread.append((directory, name, key, links, state, why))
-            elif is_same and row is not None and row.state is FileState.UNREADABLE and self.origin is Origin.POLL:
+                found.is_open = found.is_open or state in OPEN_STATES
+                found.has_held = found.has_held or state is FileState.HELD
+                if known is not state:
+                    found.unread.append((directory, name, key, links, state, why))
+            elif known is FileState.UNREADABLE and self.origin is Origin.POLL:
                 totals.errors += 1  # tried again less often than a poll comes by
-                is_open = True
+                found.is_open = True
             elif self._intake.is_tracked(root, directory, name):
-                is_open = True
+                found.is_open = True
             else:
-                fresh.append(Look(name, _LISTED, now_s, 0, 0.0, key, None, False))
-        for name, _ in unreadable:  # there, but the system does not say what it is: neither read nor missing
-            rows.pop(name, None)
-            is_open = True
-        gone = [(directory, name) for name, row in rows.items() if row.state is not FileState.DEPARTED]
-        self._missing[root.id].extend(gone)
-        if back:
-            self._intake.restore(back)
-        if unread:
-            self._intake.note(root, unread)
-        here = OpenDirectory(directory, signature, listed_ns, len(fresh), has_held=has_held, clean=not is_open)
-        if fresh:
-            self._take(root, here, fresh)
-        elif here.clean and not gone:
-            self._intake.seal(root, here)
+                found.fresh.append(Look(name, _LISTED, now_s, 0, 0.0, key, None, stat_only=False))
+        return found
 
     def _take(self, root: Watched, here: OpenDirectory, fresh: list[Look]) -> None:
         """Look at new files now, or when it is known what is missing; forget them when they are too many."""
@@ -520,11 +535,6 @@ class Scan:
 def is_too_much(missing: int, known: int) -> bool:
     """Whether so many of the known files are missing at once that a person should agree first."""
     return missing > max(BRAKE_COUNT, BRAKE_SHARE * known)
-
-
-def _is_back(row: Known) -> bool:
-    """Whether a file whose key is the known one had departed, so that nothing has happened after all."""
-    return row.state is FileState.DEPARTED and row.has_content
 
 
 def unread_reason(

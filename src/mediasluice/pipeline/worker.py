@@ -32,7 +32,7 @@ LENGTH = struct.Struct("<I")
 _PR_SET_PDEATHSIG = 1
 
 
-def read_frame(fd: int) -> Any | None:
+def read_frame(fd: int) -> Any:  # noqa: ANN401 - what marshal gives has no type
     """Read one frame; ``None`` when the other end is gone."""
     head = _read_exactly(fd, LENGTH.size)
     if head is None:

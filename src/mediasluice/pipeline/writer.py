@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from mediasluice.errors import DiskFull
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mediasluice.catalogue.store import Catalogue
+
+_T = TypeVar("_T")
 
 RETRY_S = 5.0  # chosen: how often a full disk is tried again
 
@@ -66,12 +68,12 @@ class Writer:
         """Queue a part of a pass."""
         self._put(self._bulk, _Operation(change, done))
 
-    def call(self, change: Callable[[Catalogue], Any]) -> Any:
+    def call(self, change: Callable[[Catalogue], _T]) -> _T:
         """Run one operation and wait for its commit; for set-up and control requests, not for the intake."""
         finished = threading.Event()
-        result: list[Any] = []
+        result: list[_T] = []
 
-        def done(value: Any) -> None:
+        def done(value: _T) -> None:
             result.append(value)
             finished.set()
 

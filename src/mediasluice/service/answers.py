@@ -162,7 +162,7 @@ class Answers:
 
     def _explain(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         path = os.fsencode(params["path"])
-        yield self._service.ask(lambda: self._explain_live(path)) or {"state": None}
+        yield self._service.ask(lambda: self._explain_live(path) or {"state": None})
 
     def _explain_live(self, path: bytes) -> dict[str, Any] | None:
         intake = self._service.host.intake

@@ -219,7 +219,8 @@ def _reload(service: Service, loaded: Loaded, stamp: config_file.Stamp, director
         fresh = _with_directories(fresh, directories, service.data)
         service.replace(fresh.settings, fresh.settings.libraries())
     except ConfigError as error:
-        service.log.error("configuration_refused", reason=str(error), next="the last good one stays in force")
+        reason = str(error)
+        service.log.warning("configuration_refused", reason=reason, next="the last good one stays in force")
     else:
         service.log.info("configuration_loaded", document=str(fresh.path) if fresh.path else None)
 

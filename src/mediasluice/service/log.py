@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
     from pathlib import Path
+
+    from mediasluice.pipeline.log import Log
 
 FILE_NAME = "sluice.log"
 FILE_SIZE, FILES = 10 << 20, 5  # bytes; chosen
 
 
-def open_log(directory: Path, *, level: str, form: str, quiet: bool = False) -> Any:
+def open_log(directory: Path, *, level: str, form: str) -> Log:
     """Set up logging for this process and give its logger. ``form``: console (readable) or json."""
     directory.mkdir(parents=True, exist_ok=True)
     sink = logging.getLogger("mediasluice.facts")
@@ -29,13 +32,12 @@ def open_log(directory: Path, *, level: str, form: str, quiet: bool = False) -> 
     for handler in list(sink.handlers):
         sink.removeHandler(handler)
         handler.close()
-    handlers: list[logging.Handler] = [
+    handlers: tuple[logging.Handler, ...] = (
         logging.handlers.RotatingFileHandler(
             directory / FILE_NAME, maxBytes=FILE_SIZE, backupCount=FILES, encoding="utf-8", errors="surrogateescape"
-        )
-    ]
-    if not quiet:
-        handlers.append(logging.StreamHandler(_Escaped()))
+        ),
+        logging.StreamHandler(_Escaped()),
+    )
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(message)s"))
         sink.addHandler(handler)
@@ -44,7 +46,7 @@ def open_log(directory: Path, *, level: str, form: str, quiet: bool = False) -> 
         if form == "json"
         else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
     )
-    return structlog.wrap_logger(
+    log: Log = structlog.wrap_logger(
         sink,
         processors=[
             structlog.processors.add_log_level,
@@ -55,9 +57,10 @@ def open_log(directory: Path, *, level: str, form: str, quiet: bool = False) -> 
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         cache_logger_on_first_use=True,
     )
+    return log
 
 
-def _one_line(_logger: Any, _method: str, values: Any) -> Any:
+def _one_line(_logger: object, _method: str, values: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Names of files may hold line breaks: a fact stays one line, and nobody can forge a second one."""
     for key, value in values.items():
         if isinstance(value, str) and not value.isprintable():

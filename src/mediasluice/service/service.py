@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from mediasluice.model.roots import RootIdentity
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.watched import Watched
+    from mediasluice.pipeline.writer import Writer
     from mediasluice.service.lock import DataLock
     from mediasluice.sources.roots import RootCheck
+
+_T = TypeVar("_T")
 
 MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
 ANSWER_S = 5.0  # longest wait for the intake thread
@@ -131,7 +134,7 @@ class Service:
             self._monitor.start()
         return roots
 
-    def _register(self, writer: Any, library: Library) -> Watched:
+    def _register(self, writer: Writer, library: Library) -> Watched:
         row = writer.call(lambda catalogue: catalogue.register(library, None))
         check = self._check(library.path, row.identity, had_files=row.has_files)
         if row.identity is None:
@@ -252,13 +255,13 @@ class Service:
             try:
                 root = self._register(self._host.writer, library)
             except RootUnusable as error:
-                self.log.error("library_refused", library=library.name, path=text(path), reason=str(error))
+                self.log.warning("library_refused", library=library.name, path=text(path), reason=str(error))
                 continue
             self.attach(root)
 
     def _detach(self, root: Watched) -> None:
         self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=False))
-        self._ask(lambda: self._host.intake.remove(root))
+        self.ask(lambda: self._host.intake.remove(root))
         self.log.info("stopped", library=root.library, path=text(root.path))
 
     def attach(self, root: Watched) -> None:
@@ -266,13 +269,12 @@ class Service:
         intake = self._host.intake
         with View.open(catalogue_file(self.data)) as view:
             root.baseline = not view.present(root.id)
-        self._ask(lambda: intake.add(root))
+        self.ask(lambda: intake.add(root))
         if root.mode is WatchMode.OFF:
             return
         self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=True))
-        if root.state is not RootState.OFFLINE:
-            if self._arm(root):
-                intake.post(lambda: intake.armed(root))
+        if root.state is not RootState.OFFLINE and self._arm(root):
+            intake.post(lambda: intake.armed(root))
 
     def register(self, library: Library) -> Watched:
         """Register one more root; raises RootUnusable when it never was there."""
@@ -293,14 +295,14 @@ class Service:
 
     def bring_online(self, root: Watched) -> None:
         """Take an accepted root back."""
-        self._ask(lambda: self._host.intake.online(root))
+        self.ask(lambda: self._host.intake.online(root))
 
     # -- asking -----------------------------------------------------------------------------------
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def ask(self, question: Callable[[], _T]) -> _T:
         """Run something on the intake thread and wait for its answer."""
         answered = threading.Event()
-        result: list[Any] = []
+        result: list[_T] = []
 
         def run() -> None:
             try:
@@ -313,10 +315,6 @@ class Service:
             message = "the service is too busy to answer"
             raise SluiceError(message, hint="try again; if it stays like this, see the log of the service")
         return result[0]
-
-    def ask(self, question: Callable[[], Any]) -> Any:
-        """Like :meth:`_ask`, for the control verbs."""
-        return self._ask(question)
 
     # -- end --------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ PER_READ = 4_096  # chosen: events per call of read(), about what inotify gives 
 
 
 class WatchdogSource:
-    """The source of one root on macOS and Windows. ``wake`` is called on watchdog's thread; ``clock`` is monotonic s."""
+    """The source of one root on macOS or Windows; ``wake`` is called on watchdog's thread, ``clock`` in seconds."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 Takes the built-in list, a library's ``include`` and ``exclude`` patterns and the ``.sluiceignore`` files in the tree
 (gitignore syntax, per directory, the deeper one wins); gives the text of the rule that applies, or ``None``.
-Fails with: ``BadSetting`` for a pattern of the library; a faulty or unreadable ``.sluiceignore`` is kept in ``problems``.
+Fails with: ``BadSetting`` for a pattern of the library; what is wrong with a ``.sluiceignore`` is in ``problems``.
 Order: our own files; ``.sluiceignore`` from the deepest up; ``exclude``; the built-in list; ``include``. A negated
 pattern (``!desktop.ini``) takes back the rules that come after it.
 """

@@ -147,7 +147,7 @@ class Chunks:
         for here, looks in chunk.groups:
             here.clean = False
             here.remaining -= len(looks)
-            for look in looks:
+            for look in () if chunk.void else looks:
                 if self._parts.tracker.sight(Sighting(chunk.root.id, here.directory, look.name, What.LISTED, now_s)):
                     chunk.scan.waiting.add((chunk.root.id, here.directory, look.name))
                 else:
@@ -178,11 +178,12 @@ def _commit(
 ) -> tuple[list[IdentifiedFile], list[Verdict]]:
     """Runs on the writer: leave out what an event touched meanwhile, seal what is complete."""
     kept = files
+    touched = chunk.touched.copy()  # the intake thread may add to it at any moment
     if chunk.void:
         kept = []
-    elif chunk.touched:
-        kept = [file for file in files if (file.directory, file.name) not in chunk.touched]
-        places = {directory for directory, _ in chunk.touched}
+    elif touched:
+        kept = [file for file in files if (file.directory, file.name) not in touched]
+        places = {directory for directory, _ in touched}
         for here, _ in chunk.groups:
             here.clean = here.clean and here.directory not in places
     verdicts = catalogue.record(kept, at_us) if kept else []

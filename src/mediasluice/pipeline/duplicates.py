@@ -177,6 +177,7 @@ def _compare(
     seen: dict[bytes, tuple[bytes, list[int]]] = {}
     seen_size = 0
     open_file, sizes, changed, read, fstat, close = files.open, files.sizes, files.changed, os.read, os.fstat, os.close
+    _ask_disk(files, numbers)
     for number in numbers:
         size = sizes[number]
         if size != seen_size:
@@ -207,6 +208,30 @@ def _compare(
         else:
             known[1].append(number)
     yield from ((blake3(data).digest(), equal) for data, equal in seen.values() if len(equal) > 1)
+
+
+def _ask_disk(files: Census, numbers: list[int]) -> None:
+    """Have the kernel fetch small files at once that are not in memory; measured: one by one takes twice as long."""
+
+    def can(number: int, action: Callable[[int, int], bool]) -> bool:
+        try:
+            fd = files.open(number)
+        except OSError:
+            return False  # whoever reads the file will say so
+        try:
+            return action(fd, files.sizes[number])
+        finally:
+            os.close(fd)
+
+    probes = (numbers[0], numbers[len(numbers) // 2], numbers[-1])
+    if hasattr(os, "posix_fadvise") and not all(can(number, _is_cached) for number in probes):
+        for number in sorted(numbers, key=files.inodes.__getitem__):  # nearly the order on disk
+            can(number, _request)
+
+
+def _request(fd: int, size: int) -> bool:
+    os.posix_fadvise(fd, 0, size, os.POSIX_FADV_WILLNEED)
+    return True
 
 
 def _by_digest(

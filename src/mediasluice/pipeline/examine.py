@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mediasluice.errors import ChangedWhileReading, FileError, Vanished
 from mediasluice.identify import digests
 from mediasluice.identify.kind import kind_of
+from mediasluice.model.roots import RootIdentity
 from mediasluice.pipeline.outcomes import (
     BULK_SIZE,
     HEAD_SIZE,
@@ -30,6 +31,7 @@ from mediasluice.settle.probes import Evidence, Writer, probe, writer_of
 from mediasluice.sources.listing import list_directory
 from mediasluice.sources.names import NameRules
 from mediasluice.sources.opening import open_directory, refusal
+from mediasluice.sources.roots import check_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,26 +127,34 @@ def _modified_ns(root: bytes, directory: bytes) -> int:
 
 
 def which_are_absent(payload: tuple[Any, ...]) -> list[bool]:
-    """Say of each path ``(root, [(directory, name), ...])`` whether it is really not there."""
-    root, names = payload
-    return [_is_absent(root, directory, name) for directory, name in names]
+    """Say of each path whether it is really not there, as a file, under the root that is meant.
+
+    ``payload``: ``(spec, (file system, inode) of the root, [(directory, name), ...])``.
+    """
+    raw, (filesystem, ino), names = payload
+    spec = Spec(*raw)
+    answers = [_is_absent(spec, directory, name) for directory, name in names]
+    # Asked last: a root that went away while it was looked at must not make its files look deleted.
+    if not check_root(spec.root, RootIdentity(filesystem, ino), had_files=False).online:
+        return [False] * len(names)
+    return answers
 
 
-def _is_absent(root: bytes, directory: bytes, name: bytes) -> bool:
+def _is_absent(spec: Spec, directory: bytes, name: bytes) -> bool:
     try:
-        holder = _open(root, directory)
+        holder = _open(spec.root, directory)
     except Vanished:
         return True
     except FileError:
         return False  # cannot tell: never take that for a deletion
     try:
-        os.stat(name, dir_fd=holder, follow_symlinks=False)
+        mode = os.stat(name, dir_fd=holder, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return True
     except OSError:
         return False  # cannot tell
-    else:
-        return False
+    else:  # a directory, a link or a FIFO that took its name is not that file
+        return not (stat.S_ISREG(mode) or (spec.follow_files and stat.S_ISLNK(mode)))
     finally:
         os.close(holder)
 
@@ -208,7 +218,7 @@ class _Gate:
             if last_key is None or stat_only:  # not fresh from a listing: see what it is before opening it
                 status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
                 if stat_only:
-                    return (Code.STATUS, self._key(status), status.st_nlink, stat.S_ISREG(status.st_mode))
+                    return self._what_it_is(name, status)
                 if not stat.S_ISREG(status.st_mode) and not (self._spec.follow_files and stat.S_ISLNK(status.st_mode)):
                     return (Code.SPECIAL,)
             fd = os.open(name, _FLAGS, dir_fd=self._holder)
@@ -230,6 +240,23 @@ class _Gate:
         finally:
             os.close(fd)
 
+    def _what_it_is(self, name: bytes, status: os.stat_result) -> Outcome:
+        """Its key, and whether somebody is writing it, for a file that is not to be read."""
+        is_regular, is_busy = stat.S_ISREG(status.st_mode), False
+        if is_regular:
+            try:
+                fd = os.open(name, _FLAGS, dir_fd=self._holder)
+            except OSError:
+                pass  # a file that is not read needs no permission to be noted
+            else:
+                is_busy = self._writer(fd) is Writer.BUSY
+                os.close(fd)
+        return (Code.STATUS, self._key(status), status.st_nlink, is_regular, is_busy)
+
+    def _writer(self, fd: int) -> Writer:
+        """Whether somebody writes it, where a lease can tell."""
+        return writer_of(fd) if self._spec.lease_proves_busy else Writer.UNKNOWN
+
     def _refused(self, name: bytes, error: OSError) -> Outcome | int:
         """A file that could not be opened as it is: its outcome, or the descriptor of what a link leads to."""
         if error.errno == errno.ENOENT:
@@ -242,6 +269,9 @@ class _Gate:
                 return (Code.SPECIAL,)
         if error.errno in _NOT_A_FILE:
             return (Code.SPECIAL,)
+        if error.errno == errno.EAGAIN:  # a file server on this machine holds it for a client that writes
+            status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
+            return self._changed(status)
         return self._unreadable(name, os.strerror(error.errno or 0))
 
     def _read_at_rest(self, fd: int, name: bytes, listed: tuple[int, int, int, int]) -> Outcome | None:
@@ -275,14 +305,21 @@ class _Gate:
         if not stat.S_ISREG(status.st_mode):
             return (Code.SPECIAL,)
         size, links, key = status.st_size, status.st_nlink, self._key(status)
-        if known is not None and known == key[:3] and writer_of(fd) is not Writer.BUSY:
+        if known is not None and known == key[:3] and self._writer(fd) is not Writer.BUSY:
             return (Code.SAME, key, links)
         if size == 0:
             return (Code.WAIT, WaitReason.EMPTY.value, 0.0, (*key, links), None)
         if spec.max_size is not None and size > spec.max_size:
             return (Code.SKIP, f"too_large: {size} bytes, the library takes at most {spec.max_size}", key, links)
         head = os.pread(fd, HEAD_SIZE, 0)
-        evidence = probe(fd, status, head, lease_proves_free=spec.lease_proves_free, stable_inodes=spec.stable_inodes)
+        evidence = probe(
+            fd,
+            status,
+            head,
+            lease_proves_free=spec.lease_proves_free,
+            lease_proves_busy=spec.lease_proves_busy,
+            stable_inodes=spec.stable_inodes,
+        )
         if self._mind_companions and (companion := _companion(self._holder, name)) is not None:
             return (Code.WAIT, WaitReason.COMPANION.value, 0.0, (*key, links), companion)
         decision = decide(evidence, _timing(look, key), self._options)
@@ -308,7 +345,7 @@ class _Gate:
         else:
             quick = digests.quick(fd, size)
         after = os.fstat(fd)
-        if self._key(after) != key or (self._express and writer_of(fd) is Writer.BUSY):
+        if self._key(after) != key or (self._express and self._writer(fd) is Writer.BUSY):
             return self._changed(after)
         return (Code.READY, key, after.st_nlink, strong, kind, quick, values)
 
@@ -318,8 +355,10 @@ class _Gate:
     def _unreadable(self, name: bytes, reason: str) -> Outcome:
         try:
             status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
-        except OSError:
+        except FileNotFoundError:
             return (Code.GONE,)
+        except OSError:  # a broken disk or network: it may well be there
+            return (Code.UNREADABLE, reason, None, 0)
         return (Code.UNREADABLE, reason, self._key(status), status.st_nlink)
 
     def _key(self, status: os.stat_result) -> tuple[int, int, int, int]:

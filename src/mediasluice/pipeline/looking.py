@@ -59,6 +59,7 @@ class Noting(NamedTuple):
     root: Watched
     state: FileState
     names: list[tuple[bytes, bytes, str]]
+    is_stale: bool = False  # held for long: junk, unless somebody is at it after all
 
 
 class Looks:
@@ -100,11 +101,14 @@ class Looks:
         """Give a held name a row if it is still there in a while."""
         heapq.heappush(self._held, (at_s + HELD_NOTE_S, root.id, directory, name))
 
-    def look_up(self, root: Watched, state: FileState, names: list[tuple[bytes, bytes, str]]) -> None:
+    def look_up(
+        self, root: Watched, state: FileState, names: list[tuple[bytes, bytes, str]], *, is_stale: bool = False
+    ) -> None:
         """Find out what held or junk names are, ``(directory, name, reason)``, to record them unread."""
         look = Look(b"", 0, 0.0, 0, 0.0, None, None, True)
         groups = [(directory, False, [tuple(look._replace(name=name))]) for directory, name, _ in names]
-        self._parts.workers.submit(Lane.EXPRESS, Noting(root, state, names), "look", (tuple(root.spec), True, groups))
+        token = Noting(root, state, names, is_stale)
+        self._parts.workers.submit(Lane.EXPRESS, token, "look", (tuple(root.spec), True, groups))
 
     def _note_held(self, now_s: float) -> None:
         while self._held and self._held[0][0] <= now_s:
@@ -118,7 +122,7 @@ class Looks:
         stale = [candidate for candidate in candidates if candidate.held]
         if stale:
             reason = "stale: a temporary name that nobody finished"
-            self.look_up(root, FileState.JUNK, [(c.directory, c.name, reason) for c in stale])
+            self.look_up(root, FileState.JUNK, [(c.directory, c.name, reason) for c in stale], is_stale=True)
             for candidate in stale:
                 self._parts.tracker.forget(root.id, candidate.directory, candidate.name)
         candidates = [candidate for candidate in candidates if not candidate.held]
@@ -184,7 +188,12 @@ class Looks:
         """Record held and junk names; a job that failed is left to the next pass."""
         rows: list[Row] = []
         for (directory, name, reason), outcome in zip(token.names, answer.value or (), strict=False):
-            if outcome[0] == Code.STATUS and outcome[3]:
+            if outcome[0] != Code.STATUS or not outcome[3]:
+                continue
+            if token.is_stale and outcome[4]:
+                sighting = Sighting(token.root.id, directory, name, What.LISTED, time.monotonic())
+                self._parts.tracker.sight(sighting)
+            else:
                 rows.append((directory, name, ChangeKey(*outcome[1]), outcome[2], token.state, reason))
         if rows:
             self._recorder.note(token.root, rows)

@@ -26,13 +26,14 @@ class Code:
     SKIP: Final = 6  # reason, key, links
     SAME: Final = 7  # key, links: moved, its content is known
     LARGE: Final = 8  # evidence: settled, but to be read on the bulk lane
-    STATUS: Final = 9  # key, links, is regular
+    STATUS: Final = 9  # key, links, is regular, somebody writes it
     LISTED: Final = 10  # a Listing
 
 
 class _Spec(NamedTuple):
     root: bytes
     lease_proves_free: bool
+    lease_proves_busy: bool  # not on NFS and SMB: their clients answer for a lease that they do not have
     stable_inodes: bool
     local: bool
     follow_files: bool

@@ -25,7 +25,7 @@ from mediasluice.settle.decide import Arrival
 from mediasluice.settle.names import held_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mediasluice.catalogue.rows import Known
     from mediasluice.catalogue.view import View
@@ -108,6 +108,9 @@ class Totals:
     skipped: int = 0
     errors: int = 0
 
+
+_KnownDirectory = tuple[bytes, bytes | None, int | None]  # path, signature, trusted time [ns]
+_Inode = tuple[int, int, int]  # inode, size, mtime_ns: a file keeps them when it is renamed
 
 _LISTED = int(Arrival.LISTED)
 _numbers = itertools.count(1)  # of passes: workers read ignore files anew for each
@@ -199,17 +202,18 @@ class Scan:
         self._overflowed = False
         self._step = _Step.LISTING
         self._frontier: deque[tuple[Watched, bytes]] = deque(() if fast else self.scope)
-        self._known_directories: Iterator[tuple[Watched, bytes, bytes | None, int | None]] = iter(())
-        if fast:
-            self._known_directories = self._all_known()
+        self._known_directories = self._all_known() if fast else iter(())
         self._listings = 0
         self._chunks = 0
         self._verifying = 0
+        self._marking = 0
         self._deferred: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
         self._ready: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
         self._visited: dict[RootId, set[bytes]] = {root.id: set() for root, _ in self.scope}
         self._blind: dict[RootId, list[bytes]] = {root.id: [] for root, _ in self.scope}
-        self._missing: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
+        self._missing: dict[RootId, dict[tuple[bytes, bytes], _Inode]] = {root.id: {} for root, _ in self.scope}
+        self._gone: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
+        self._arrived: set[_Inode] = set()  # of new names: a missing file that is among them only moved
         self._pending_sizes: dict[int, int] = {}
         self._deferred_files = 0
 
@@ -243,7 +247,8 @@ class Scan:
     def cancel(self, root: RootId) -> None:
         """Leave out a root that went offline; nothing of it is called missing."""
         self.cancelled.add(root)
-        self._missing[root] = []
+        self._missing[root] = {}
+        self.waiting = {place for place in self.waiting if place[0] != root}
 
     # -- going on -------------------------------------------------------------------------------
 
@@ -283,30 +288,28 @@ class Scan:
 
     def _list_known(self) -> bool:
         """A fast pass: let workers compare the times of known directories; ``False`` when all were handed out."""
-        root: Watched | None = None
-        wanted: list[tuple[bytes, bytes | None, int | None]] = []
-        for owner, directory, signature, mtime_ns in self._known_directories:
-            if directory not in self._visited[owner.id]:
-                root = owner
-                self._visited[owner.id].add(directory)
-                wanted.append((directory, signature, None if signature is None else mtime_ns))
-            if len(wanted) == DIRECTORIES_PER_JOB:
-                break
+        root, wanted = next(self._known_directories, (None, []))
         if root is None:
-            unseen = [(owner, start) for owner, start in self.scope if start not in self._visited[owner.id]]
-            self._frontier.extend(unseen)
-            return bool(unseen)
+            return False
+        for directory, _, _ in wanted:
+            self._visited[root.id].add(directory)
         self._listings += 1
         directories = [directory for directory, _, _ in wanted]
         token = Listing(self, root, directories, frozenset(directories))
         self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted))
         return True
 
-    def _all_known(self) -> Iterator[tuple[Watched, bytes, bytes | None, int | None]]:
-        """Every known directory of the scope. One root after the other: a job has one root."""
+    def _all_known(self) -> Iterator[tuple[Watched, list[_KnownDirectory]]]:
+        """Every known directory of the scope that was not visited yet, and the starting points, in parts of one root."""
         for root, start in self.scope:
-            for directory, signature, mtime_ns in self._intake.view.directories(root.id, start):
-                yield root, directory, signature, mtime_ns
+            visited = self._visited[root.id]
+            known = self._intake.view.directories(root.id, start)
+            wanted = [(place, sign, None if sign is None else ns) for place, sign, ns in known if place not in visited]
+            if not any(place == start for place, _, _ in wanted):
+                wanted.insert(0, (start, None, None))
+            for begin in range(0, len(wanted), DIRECTORIES_PER_JOB):
+                if root.id not in self.cancelled:
+                    yield root, wanted[begin : begin + DIRECTORIES_PER_JOB]
 
     def listed(self, token: Listing, answers: Sequence[tuple[Any, ...]] | None) -> None:
         """Take what a worker found in some directories; ``None`` if it died: then nothing may be concluded."""
@@ -354,8 +357,8 @@ class Scan:
         found = self._differences(root, directory, entries, rows)
         for name, _ in unreadable:  # there, but the system does not say what it is: neither read nor missing
             rows.pop(name, None)
-        gone = [(directory, name) for name, row in rows.items() if row.state is not FileState.DEPARTED]
-        self._missing[root.id].extend(gone)
+        gone = _gone(directory, rows)
+        self._missing[root.id].update(gone)
         if found.back:
             self._intake.restore(found.back)
         if found.unread:
@@ -406,8 +409,10 @@ class Scan:
         elif not self._overflowed:
             self._deferred.append((root, here, fresh))
             for look in fresh:
-                length = look.last_key[1] if look.last_key else 0
-                self._pending_sizes[length] = self._pending_sizes.get(length, 0) + 1
+                if look.last_key is not None:
+                    length = look.last_key[1]
+                    self._pending_sizes[length] = self._pending_sizes.get(length, 0) + 1
+                    self._arrived.add(look.last_key[:3])
             self._deferred_files += len(fresh)
             if self._deferred_files > DEFERRED_LIMIT:
                 self._overflowed = True
@@ -434,50 +439,60 @@ class Scan:
                     continue
                 if any(_below(directory, unseen) for unseen in blind):
                     continue
-                missing.extend(
-                    (directory, name)
-                    for name, row in self._intake.view.rows(root.id, directory).items()
-                    if row.state is not FileState.DEPARTED
-                )
+                missing.update(_gone(directory, self._intake.view.rows(root.id, directory)))
         roots = {root.id: root for root, _ in self.scope}
-        for root_id, names in self._missing.items():
-            if not names or root_id in self.cancelled:
-                continue
-            root = roots[root_id]
-            known = self._intake.view.present(root_id)
-            if is_too_much(len(names), known) and not self.accept:
-                self.held.add(root_id)
-                self._intake.hold(root, len(names), known)
+        for root_id, missing in self._missing.items():
+            root, names = roots[root_id], list(missing)
+            if root_id in self.cancelled or root.identity is None:
                 continue
             for begin in range(0, len(names), NAMES_PER_JOB):
                 part = names[begin : begin + NAMES_PER_JOB]
                 self._verifying += 1
-                token = Verifying(self, root, part)
-                self._intake.workers.submit(Lane.BULK, token, "absent", (root.path, part))
+                identity = (root.identity.filesystem, root.identity.ino)
+                payload = (tuple(root.spec), identity, part)
+                self._intake.workers.submit(Lane.BULK, Verifying(self, root, part), "absent", payload)
         if not self._verifying:
-            self._all_verified()
+            self._mark_missing()
 
     def verified(self, token: Verifying, answers: Sequence[bool] | None) -> None:
         """Take what a worker says of names that were not in their directory's listing."""
-        root = token.root
-        gone = [name for name, is_gone in zip(token.names, answers, strict=True) if is_gone] if answers else []
-        if root.id in self.cancelled or not gone:
-            self._one_verified()
-            return
-        self.totals.missing += len(gone)
-        self._intake.missing(root, gone, self._one_verified)
-
-    def _one_verified(self) -> None:
+        if answers:
+            self._gone[token.root.id] += [name for name, is_gone in zip(token.names, answers, strict=True) if is_gone]
         self._verifying -= 1
         if not self._verifying:
-            self._all_verified()
+            self._mark_missing()
 
-    def _all_verified(self) -> None:
+    def _mark_missing(self) -> None:
+        """It is known what is really gone: mark it, unless it is so much that a person should agree first."""
+        for root in {root.id: root for root, _ in self.scope}.values():
+            gone, missing = self._gone[root.id], self._missing[root.id]
+            if root.id in self.cancelled or not gone:
+                continue
+            lost = sum(missing[name] not in self._arrived for name in gone)  # the others only moved
+            known = self._intake.view.present(root.id)
+            if is_too_much(lost, known) and not self.accept:
+                self.held.add(root.id)
+                self._intake.hold(root, lost, known)
+                continue
+            self.totals.missing += len(gone)
+            for begin in range(0, len(gone), NAMES_PER_JOB):
+                self._marking += 1
+                self._intake.missing(root, gone[begin : begin + NAMES_PER_JOB], self._one_marked)
+        if not self._marking:
+            self._all_marked()
+
+    def _one_marked(self) -> None:
+        self._marking -= 1
+        if not self._marking:
+            self._all_marked()
+
+    def _all_marked(self) -> None:
         """Everything that is gone is marked: now read what is new."""
-        if self._overflowed:  # too many new names to remember: list once more and read at once
-            self._overflowed = self._defer = False
+        self._gone = {root: [] for root in self._gone}
+        if self._overflowed:  # too many new names to remember: list once more, all of it, and read at once
+            self._overflowed = self._defer = self._fast = False
             self._pending_sizes.clear()
-            self._missing = {root: [] for root in self._missing}
+            self._missing = {root: {} for root in self._missing}
             self._visited = {root: set() for root in self._visited}
             self.totals = Totals(missing=self.totals.missing)
             self._frontier.extend(self.scope)
@@ -530,6 +545,11 @@ class Scan:
             self._pending_sizes[size] = left
         else:
             self._pending_sizes.pop(size, None)
+
+
+def _gone(directory: bytes, rows: Mapping[bytes, Known]) -> dict[tuple[bytes, bytes], _Inode]:
+    """Rows for which no file was listed, by their paths."""
+    return {(directory, name): row.key[:3] for name, row in rows.items() if row.state is not FileState.DEPARTED}
 
 
 def is_too_much(missing: int, known: int) -> bool:

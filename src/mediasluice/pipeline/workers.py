@@ -130,18 +130,13 @@ class Workers:
             answer = self._ask(index, process, token, verb, payload)
             del self._busy[index]
             if answer.died and not self._closing:
-                process.kill()
-                process.wait()
+                _end(process)
                 process = self._spawn(index, niceness)
             with self._counting:
                 self._outstanding[lane] -= 1
             self._answers.append(answer)
             self._wake()
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        _end(process)
 
     def _spawn(self, index: int, niceness: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
@@ -167,3 +162,12 @@ class Workers:
         except BrokenPipeError:
             pass  # the process ended before it took the job: the same as ending while it worked
         return Answer(token, None, died=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and give back what it held."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

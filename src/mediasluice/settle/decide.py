@@ -100,15 +100,18 @@ class Wait(NamedTuple):
 
 
 def decide(evidence: Evidence, timing: Timing, options: Options) -> Ready | Wait:
-    """Read the table of this module for one look at one file."""
-    if evidence.writer is Writer.BUSY:
+    """Read the table of this module for one look at one file.
+
+    Plain integers do for the ``IntEnum`` fields: they come that way from other processes.
+    """
+    if evidence.writer == Writer.BUSY:
         return Wait(WaitReason.WRITER, 0.0)
     if evidence.key.size == 0:
         return Wait(WaitReason.EMPTY, 0.0)
     reason, need_s, strong = _quiet_time(evidence, timing, options)
-    is_sound = not evidence.holes and evidence.format is not Format.TRUNCATED
+    is_sound = not evidence.holes and evidence.format != Format.TRUNCATED
     if (
-        timing.arrival is Arrival.LISTED
+        timing.arrival == Arrival.LISTED
         and (is_sound or options.local)
         and timing.age_s >= max(REST_S, need_s, options.debounce_s)
     ):
@@ -125,7 +128,7 @@ def rest_s(options: Options, learned_s: float) -> float:
 
     Only where its writer is proven free. Spares a pass over a library at rest two thirds of each look.
     """
-    return max(REST_S, options.truncated_s, options.unknown_s, options.debounce_s, learned_s)
+    return max(REST_S, options.complete_s, options.unknown_s, options.truncated_s, options.debounce_s, learned_s)
 
 
 def looks_needed(evidence: Evidence, options: Options) -> int:
@@ -135,18 +138,18 @@ def looks_needed(evidence: Evidence, options: Options) -> int:
 
 def is_proven_free(evidence: Evidence, options: Options) -> bool:
     """Whether nobody can be writing: the mount's own writer count says so and may be believed."""
-    return options.local and evidence.writer is Writer.FREE
+    return options.local and evidence.writer == Writer.FREE
 
 
 def _quiet_time(evidence: Evidence, timing: Timing, options: Options) -> tuple[WaitReason, float, bool]:
     """Why to wait, how long after the last change [s], and whether that is proof; debounce not counted."""
     proven_free = is_proven_free(evidence, options)
-    if evidence.holes or evidence.format is Format.TRUNCATED:
+    if evidence.holes or evidence.format == Format.TRUNCATED:
         reason = WaitReason.HOLES if evidence.holes else WaitReason.TRUNCATED
         need_s = max(options.truncated_s, timing.learned_s)
-    elif proven_free and timing.arrival is Arrival.RENAMED:
+    elif proven_free and timing.arrival == Arrival.RENAMED:
         return WaitReason.QUIET, 0.0, True
-    elif proven_free and evidence.format is Format.COMPLETE:
+    elif proven_free and evidence.format == Format.COMPLETE:
         return WaitReason.QUIET, options.complete_s, True
     else:
         reason = WaitReason.QUIET if options.local else WaitReason.NETWORK

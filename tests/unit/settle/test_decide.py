@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasluice.model.files import ChangeKey
-from mediasluice.settle.decide import Arrival, Options, Ready, Timing, Wait, WaitReason, decide
+from mediasluice.settle.decide import Arrival, Options, Ready, Timing, Wait, WaitReason, decide, rest_s
 from mediasluice.settle.formats import Format
 from mediasluice.settle.probes import Evidence, Writer
 
@@ -128,6 +128,13 @@ def test_the_table(seen: Evidence, when: Timing, options: Options, expected: Rea
     assert decide(seen, when, options) == expected
 
 
+@pytest.mark.parametrize(("seen", "when", "options", "expected"), TABLE.values(), ids=TABLE)
+def test_plain_integers_say_the_same(seen: Evidence, when: Timing, options: Options, expected: Ready | Wait) -> None:
+    """What crossed a process border as integers is decided in the same way."""
+    plain = seen._replace(writer=int(seen.writer), format=int(seen.format))  # type: ignore[arg-type]
+    assert decide(plain, when._replace(arrival=int(when.arrival)), options) == expected  # type: ignore[arg-type]
+
+
 def test_a_clock_asked_exactly_at_the_end_of_a_period_does_not_miss_it() -> None:
     """Rounding of times far from zero costs no extra look."""
     changed_s = 1_000_000.1
@@ -161,3 +168,11 @@ def test_the_decision_is_total_and_patience_helps(seen: Evidence, when: Timing, 
     elif decision.reason not in {WaitReason.WRITER, WaitReason.EMPTY}:
         patient = when._replace(quiet_s=decision.need_s, observations=9)
         assert isinstance(decide(seen, patient, options), Ready)
+
+
+@given(EVIDENCE, TIMINGS, OPTIONS)
+def test_what_rested_long_enough_is_ready_whatever_it_holds(seen: Evidence, when: Timing, options: Options) -> None:
+    """A pass may skip holes and format for files as old as that: the table would not wait for them."""
+    seen = seen._replace(writer=Writer.FREE, key=seen.key._replace(size=1))
+    when = when._replace(arrival=LISTED, age_s=rest_s(options, when.learned_s))
+    assert isinstance(decide(seen, when, replace(options, local=True)), Ready)

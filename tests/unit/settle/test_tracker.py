@@ -319,6 +319,22 @@ def test_sizes_of_what_was_looked_at_are_known() -> None:
     assert candidates.open_sizes() == {77}
 
 
+def test_held_names_are_not_unsettled_files() -> None:
+    """Nobody waits for a download that nobody finishes."""
+    candidates = tracker()
+    candidates.sight(saw(What.CLOSED, 0.0))
+    candidates.sight(saw(What.CLOSED, 0.0, b"a.ts.part"))
+    assert (len(candidates), candidates.unsettled()) == (2, 1)
+
+
+def test_old_paths_of_files_under_way_are_known() -> None:
+    """What is missing there has not been deleted."""
+    candidates = tracker()
+    candidates.sight(saw(What.MOVED, 0.0, b"b", old=(b"in", b"a")))
+    candidates.sight(saw(What.CLOSED, 0.0, b"c"))
+    assert set(candidates.old_paths()) == {(ROOT, b"in", b"a")}
+
+
 def test_a_writer_that_pauses_longer_than_its_quiet_period_is_learned() -> None:
     """A file that changed after it was ready on weak proof: three times its pause, for its kind and directory."""
     candidates = tracker()

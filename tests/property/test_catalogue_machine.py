@@ -281,12 +281,12 @@ class CatalogueMachine(RuleBasedStateMachine):
         if not file.told or file.state is FileState.MISSING:
             self.created[file.id] += 1
         full = new.digests is not None
-        same = self._holds(file, content, new)
+        same = self._holds(file, content)
         file.read_in_full = full or (file.read_in_full and same)
         file.root, file.path, file.content, file.ino, file.quick = root, path, content, new.key.ino, new.quick
         file.state, file.told = FileState.CATALOGUED, True
 
-    def _holds(self, file: File, content: bytes, new: IdentifiedFile) -> bool:
+    def _holds(self, file: File, content: bytes) -> bool:
         # Times never differ here, so that an equal quick digest decides where a full one lacks.
         return file.content == content and file.quick == quick(content)
 
@@ -296,7 +296,7 @@ class CatalogueMachine(RuleBasedStateMachine):
         return self._at(root, new.old_directory + b"/" + new.old_name if new.old_directory else new.old_name)
 
     def _follows(self, old: File, content: bytes, new: IdentifiedFile) -> bool:
-        return not old.ino or not new.key.ino or old.ino == new.key.ino or self._holds(old, content, new)
+        return not old.ino or not new.key.ino or old.ino == new.key.ino or self._holds(old, content)
 
     def _which(self, root: int, path: bytes, content: bytes, new: IdentifiedFile) -> list[File]:
         """All files that the new one may be; none: it is new."""
@@ -304,11 +304,10 @@ class CatalogueMachine(RuleBasedStateMachine):
         if old is not None and old is not here and self._follows(old, content, new) and (old.told or here is None):
             return [old]
         is_departed = here is not None and here.state is FileState.DEPARTED
-        if here is not None and here.told and (not is_departed or self._holds(here, content, new)):
+        if here is not None and here.told and (not is_departed or self._holds(here, content)):
             return [here]
         full, ino = new.digests is not None, new.key.ino
-        equal = [file for file in self.files if file.content == content and file is not old or file is old]
-        equal = [file for file in equal if file.content == content]
+        equal = [file for file in self.files if file.content == content]
         departed = [file for file in equal if file.state is FileState.DEPARTED]
         if full:
             read = [file for file in departed if file.read_in_full]

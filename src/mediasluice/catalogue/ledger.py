@@ -82,7 +82,8 @@ class Rows:
 
 
 _EVENTS = Rows(
-    "INSERT INTO event (type, at_us, file, version, dir, name, old_dir, old_name, size, content, origin, data) VALUES {}",
+    "INSERT INTO event (type, at_us, file, version, dir, name, old_dir, old_name, size, content, origin, data)"
+    " VALUES {}",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 )
 
@@ -96,7 +97,7 @@ class Ledger:
         self._touched: set[int] = set()
         self._events: list[tuple[Any, ...]] = []
         self._disks: dict[RootId, bytes | int] = {}
-        self.next_file = self.next_content = self.first_content = 0
+        self.next_file = self.next_content = 0
         self.forget()
 
     def forget(self) -> None:
@@ -213,10 +214,8 @@ class Ledger:
     ) -> None:
         """Add an event of a file as it is in ``row``; ``other`` is the other place of the event."""
         old_dir, old_name = other or (None, None)
-        self._events.append(
-            (what.value, at_us, row.id, row.version, row.dir, row.name)
-            + (old_dir, old_name, row.size, row.content, origin, data)
-        )
+        place = (row.dir, row.name, old_dir, old_name)
+        self._events.append((what.value, at_us, row.id, row.version, *place, row.size, row.content, origin, data))
 
     def tell_root(self, what: EventType, root: RootId, at_us: int, data: str | None) -> None:
         """Add an event of a root; it stands at the directory row of the root itself."""

@@ -77,7 +77,7 @@ def _observe_again(ledger: Ledger, seen: Observed, place: int, at_us: int) -> No
     assert row is not None
     ino, size, mtime_ns, ctime_ns = stored(seen.key)
     now = row._replace(state=seen.state.value, reason=seen.reason)
-    if row.version and seen.state in OPEN_STATES:
+    if row.version and (seen.state in OPEN_STATES or seen.state is FileState.EMPTY):
         write(ledger, now)  # the key stays the one of the content
         return
     now = now._replace(

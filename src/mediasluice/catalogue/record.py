@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from mediasluice.catalogue.ledger import COLUMNS, DISK, FileRow, Ledger, Rows, fits, stored
@@ -37,7 +38,8 @@ _CONTENTS = Rows(
 )
 _CONTENT_IDS = Rows("SELECT blake3, id FROM content WHERE blake3 IN ({})", "?")
 _FILES = Rows(
-    "INSERT INTO file (id, dir, name, size, mtime_ns, ctime_ns, ino, links, kind, content, quick, at_us, state, version)"
+    "INSERT INTO file"
+    " (id, dir, name, size, mtime_ns, ctime_ns, ino, links, kind, content, quick, at_us, state, version)"
     " VALUES {} ON CONFLICT (dir, name) WHERE state <> 'missing' DO NOTHING",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'catalogued', 1)",
 )
@@ -76,8 +78,16 @@ _WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id =
 
 def record(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
     """Record the files and tell their events; see the module."""
+    verdicts: list[Verdict] = []
+    for _, run in groupby(files, key=itemgetter(0)):  # one root after the other: rule 4 looks from one to another
+        verdicts += _record_run(ledger, list(run), at_us)
+    return verdicts
+
+
+def _record_run(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
+    first_new = ledger.next_content
     contents = _content_ids(ledger, files)
-    verdicts = _record_new(ledger, files, contents, at_us)
+    verdicts = _record_new(ledger, files, contents, first_new, at_us)
     for index, file in enumerate(files):
         if index not in verdicts:
             content = None if file.digests is None else contents[file.digests.blake3]
@@ -90,22 +100,25 @@ def record(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[
 
 
 def _content_ids(ledger: Ledger, files: Iterable[IdentifiedFile]) -> dict[bytes, int]:
-    """The row of each content by its BLAKE3 digest; rows that are made get ids from ``first_content`` on."""
-    wanted = {file.digests[0]: file for file in files if file.digests is not None}
-    ledger.first_content = number = ledger.next_content
+    """The row of each content by its BLAKE3 digest; those that are new get ids that were never used."""
+    wanted: dict[bytes, tuple[Any, ...]] = {}
+    for file in files:
+        digests = file[9]
+        if digests is not None:
+            wanted[digests[0]] = (file[3][1], digests)
+    first = number = ledger.next_content
     ids: dict[bytes, int] = {}
     rows: list[tuple[Any, ...]] = []
     for blake3 in sorted(wanted):  # in the order of the index: neighbours share its pages
-        file = wanted[blake3]
-        assert file.digests is not None
-        rows.append((number, blake3, file.digests[1], file.key[1], *file.digests[2:]))
+        size, (_, xxh128, sha256, md5, sha1) = wanted[blake3]
+        rows.append((number, blake3, xxh128, size, sha256, md5, sha1))
         ids[blake3] = number
         number += 1
     ledger.next_content = number
     connection = ledger.connection
     if _CONTENTS.insert(connection, rows) == len(rows):
         return ids
-    made = {row[0] for row in connection.execute("SELECT id FROM content WHERE id >= ?", (ledger.first_content,))}
+    made = {row[0] for row in connection.execute("SELECT id FROM content WHERE id >= ?", (first,))}
     known = [row for row in rows if row[0] not in made]
     ids.update(_CONTENT_IDS.ask(connection, [(row[1],) for row in known]))
     connection.executemany(
@@ -117,10 +130,10 @@ def _content_ids(ledger: Ledger, files: Iterable[IdentifiedFile]) -> dict[bytes,
 
 
 def _record_new(
-    ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], at_us: int
+    ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], first_new: int, at_us: int
 ) -> dict[int, Verdict]:
     """Record those files that are certainly new; gives their verdicts by index. The others are left."""
-    rows, left, asked = _rows_of_new(ledger, files, contents, at_us)
+    rows, left, asked = _rows_of_new(ledger, files, contents, first_new, at_us)
     copies: dict[int, int] = {}
     for index, copy, is_same, is_gone in _COPIES.ask(ledger.connection, asked):
         if is_gone or (is_same and (copy is None or files[index].links == 1)):
@@ -136,7 +149,7 @@ def _record_new(
     _insert(ledger, rows)
     if not rows:
         return {}
-    _find_twins(files, rows, copies)
+    _find_twins(rows, copies)
     first, last = next(iter(rows.values()))[0], next(reversed(rows.values()))[0]
     if len({files[index].origin for index in rows}) == 1:
         runs = [(files[next(iter(rows))].origin, first, last)]
@@ -155,22 +168,21 @@ def _record_new(
 
 
 def _rows_of_new(
-    ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], at_us: int
+    ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], first_new: int, at_us: int
 ) -> tuple[dict[int, tuple[Any, ...]], set[int], list[tuple[int, int, int]]]:
     """Make rows by index as if all files were new; those that cannot be; and what to ask of known contents."""
     rows: dict[int, tuple[Any, ...]] = {}
     left: set[int] = set()
     asked: list[tuple[int, int, int]] = []
-    number, first_content = ledger.next_file, ledger.first_content
-    last_root: int | None = None
-    last_directory, place = b"", 0
+    number = ledger.next_file
+    last_directory, place = None, 0
     content: int | None
     for index, (root, directory, name, key, links, _, _, kind, quick, digests, _, old_name) in enumerate(files):
         if old_name is not None or not fits(key):
             left.add(index)
             continue
-        if directory != last_directory or root != last_root:
-            last_root, last_directory = root, directory
+        if directory != last_directory:
+            last_directory = directory
             place = ledger.directory(root, directory)
             ledger.touch(place)
         ino, size, mtime_ns, ctime_ns = key
@@ -178,7 +190,7 @@ def _rows_of_new(
             content = None
         else:
             content = contents[digests[0]]
-            if content < first_content:
+            if content < first_new:
                 asked.append((index, content, ino))
         rows[index] = (number, place, name, size, mtime_ns, ctime_ns, ino, links, _KIND[kind], content, quick, at_us)
         number += 1
@@ -207,20 +219,16 @@ def _leave_followers(files: Sequence[IdentifiedFile], left: set[int]) -> None:
             paths.add((file.root, file.old_directory, file.old_name))
 
 
-def _find_twins(files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]], copies: dict[int, int]) -> None:
+def _find_twins(rows: dict[int, tuple[Any, ...]], copies: dict[int, int]) -> None:
     """Add to ``copies`` what equals an earlier one of ``rows``. Names of one inode are no copies."""
-    firsts: dict[int, tuple[int, int, int]] = {}
+    firsts: dict[int, tuple[int, int]] = {}
     for index, row in rows.items():
         number, ino, content = row[0], row[6], row[9]
         if content is None:
             continue
-        first = firsts.setdefault(content, (number, ino, index))
-        if (
-            first[0] != number
-            and index not in copies
-            and (not ino or ino != first[1] or files[index].root != files[first[2]].root)
-        ):
-            copies[index] = first[0]
+        first, first_ino = firsts.setdefault(content, (number, ino))
+        if first != number and index not in copies and (not ino or ino != first_ino):
+            copies[index] = first
 
 
 # -- one by one ---------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from mediasluice.catalogue import presence
-from mediasluice.catalogue.connect import copy_database, open_writer, translated
+from mediasluice.catalogue.connect import copy_database, translated
 from mediasluice.catalogue.ledger import Ledger
+from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.record import record
 from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of
 from mediasluice.model.events import EventType
@@ -54,7 +56,7 @@ class Catalogue:
         finally:
             self._connection.close()
 
-    def __enter__(self) -> Catalogue:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -225,7 +227,10 @@ class Catalogue:
             " AND d.root IN (SELECT value FROM json_each(?)) ORDER BY f.gone_us LIMIT ?",
             (json.dumps(list(roots)), limit),
         )
-        return [Departed(*row[:5], bool(row[5]), row[6]) for row in found]
+        return [
+            Departed(file, RootId(root), directory, name, size, bool(has_content), gone_us)
+            for file, root, directory, name, size, has_content, gone_us in found
+        ]
 
     def delete(self, files: Iterable[int], at_us: int) -> int:
         """Decide that departed files are deleted; those that came back meanwhile are left. Gives the events told."""

@@ -2,7 +2,7 @@
 
 Takes root ids and paths; gives rows and events, streamed in pages that each end their own read transaction, so that
 a slow reader never keeps the writer's WAL from being used again. Paths are bytes; ``path`` fields are absolute.
-Each thread opens its own. Fails with: ForeignDatabase and ConfigError (on opening), Unavailable.
+Each thread opens its own. Fails with: ForeignDatabase (on opening), ConfigError (too old, damaged), Unavailable.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-from mediasluice.catalogue.connect import open_reader
+from mediasluice.catalogue.connect import translated
 from mediasluice.catalogue.ledger import DISK, Rows, loaded
+from mediasluice.catalogue.opening import open_reader
 from mediasluice.catalogue.presence import BELOW, below
 from mediasluice.catalogue.rows import (
     Copy,
@@ -60,20 +61,20 @@ _COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
 class View:
     """A read-only connection. One thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        self._file = file
         self._connection = connection
-        self._run = connection.execute
 
     @classmethod
     def open(cls, file: Path) -> View:
         """Open the catalogue at ``file`` for reading."""
-        return cls(open_reader(file))
+        return cls(file, open_reader(file))
 
     def close(self) -> None:
         """Disconnect."""
         self._connection.close()
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -81,11 +82,16 @@ class View:
     ) -> None:
         self.close()
 
+    def _run(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
+        with translated(self._file):
+            return self._connection.execute(query, values).fetchall()
+
     # -- for a scan -------------------------------------------------------------------------------
 
     def signatures(self, root: RootId, directories: Sequence[bytes]) -> dict[bytes, bytes | None]:
         """The signatures of those directories that are known."""
-        return dict(_SIGNATURES.ask(self._connection, [(root, directory) for directory in directories]))
+        with translated(self._file):
+            return dict(_SIGNATURES.ask(self._connection, [(root, directory) for directory in directories]))
 
     def rows(self, root: RootId, directory: bytes) -> dict[bytes, Known]:
         """The present and departed files of one directory by name."""
@@ -98,12 +104,12 @@ class View:
 
     def known(self, root: RootId, directory: bytes, name: bytes) -> Known | None:
         """The present or departed file at one path."""
-        row = self._run(
+        rows = self._run(
             f"SELECT {_KNOWN} FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
             " WHERE d.root = ? AND d.path = ? AND f.name = ?",
             (root, directory, name),
-        ).fetchone()
-        return None if row is None else _known(row)
+        )
+        return _known(rows[0]) if rows else None
 
     def directories(self, root: RootId, start: bytes = b"") -> Iterator[tuple[bytes, bytes | None, int | None]]:
         """(path, signature, mtime_ns) of the directories at and below ``start`` that are there, by path."""
@@ -115,7 +121,7 @@ class View:
                 " (SELECT 1 FROM file f WHERE f.dir = d.id AND f.state <> 'missing' AND f.gone_us IS NULL))"
                 f" ORDER BY d.path LIMIT {PAGE}",
                 values,
-            ).fetchall()
+            )
             yield from page
             if len(page) < PAGE:
                 return
@@ -124,7 +130,7 @@ class View:
     def present(self, root: RootId) -> int:
         """How many files of this root are there."""
         count = "SELECT count(*) FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing' WHERE d.root = ?"
-        return int(self._run(count, (root,)).fetchone()[0]) - self.departed(root)
+        return int(self._run(count, (root,))[0][0]) - self.departed(root)
 
     def departed(self, root: RootId) -> int:
         """How many files of this root are gone and not decided upon."""
@@ -132,11 +138,11 @@ class View:
             "SELECT count(*) FROM file f CROSS JOIN dir d ON d.id = f.dir"
             " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL AND d.root = ?"
         )
-        return int(self._run(count, (root,)).fetchone()[0])
+        return int(self._run(count, (root,))[0][0])
 
     def knows_files(self) -> bool:
         """Whether any file was ever recorded."""
-        return self._run("SELECT 1 FROM file LIMIT 1").fetchone() is not None
+        return bool(self._run("SELECT 1 FROM file LIMIT 1"))
 
     def lacking_full(self, limit: int, after: int = 0) -> list[Lacking]:
         """Files whose full digests are still owed, by id, after that id."""
@@ -146,7 +152,9 @@ class View:
             " WHERE f.state = 'catalogued' AND f.content IS NULL AND f.id > ? ORDER BY f.id LIMIT ?",
             (after, limit),
         )
-        return [Lacking(*row[:4], loaded(*row[4:])) for row in found]
+        return [
+            Lacking(file, RootId(root), directory, name, loaded(*key)) for file, root, directory, name, *key in found
+        ]
 
     def learned(self) -> dict[tuple[RootId, bytes, bytes], float]:
         """Quiet periods [s] by (root, directory, extension)."""
@@ -157,7 +165,8 @@ class View:
 
     def roots(self) -> list[RootRow]:
         """All roots, by path."""
-        return roots_of(self._connection)
+        with translated(self._file):
+            return roots_of(self._connection)
 
     def counts(self) -> dict[FileState, int]:
         """How many files stand where."""
@@ -172,7 +181,7 @@ class View:
         while True:
             page = self._run(
                 f"{_FILES} WHERE f.id > ? AND {which} AND {chosen} ORDER BY f.id LIMIT {PAGE}", (after, *values)
-            ).fetchall()
+            )
             yield from map(_file_line, page)
             if len(page) < PAGE:
                 return
@@ -186,7 +195,7 @@ class View:
         left = limit
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
-            page = self._run(f"{_EVENTS} WHERE e.seq > ? ORDER BY e.seq LIMIT ?", (since, size)).fetchall()
+            page = self._run(f"{_EVENTS} WHERE e.seq > ? ORDER BY e.seq LIMIT ?", (since, size))
             for row in page:
                 yield _event(row, epoch)
             if len(page) < size:
@@ -196,16 +205,15 @@ class View:
 
     def head(self) -> int:
         """The number of the newest event, 0 if there is none."""
-        row = self._run("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-        return 0 if row is None else int(row[0])
+        return int(self._run("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'")[0][0])
 
     def epoch(self) -> str:
         """The name of this event log: another one numbers other events."""
-        return str(self._run("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0])
+        return str(self._run("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
 
     def data_version(self) -> int:
         """A number that differs after another connection committed."""
-        return int(self._run("PRAGMA data_version").fetchone()[0])
+        return int(self._run("PRAGMA data_version")[0][0])
 
     def history(self, path: bytes) -> tuple[FileLine | None, list[Event]]:
         """The file at an absolute path, or the last one that was there, and all events of it or of the path."""
@@ -227,7 +235,7 @@ class View:
                 lines += self._run(
                     f"{_FILES} WHERE f.dir = ? AND f.name = ? AND {state} ORDER BY {order} DESC LIMIT 1",
                     (directory, name),
-                ).fetchall()
+                )
             for column, other in (("dir", "name"), ("old_dir", "old_name")):
                 found = self._run(f"SELECT seq FROM event WHERE {column} = ? AND {other} = ?", (directory, name))
                 numbers.update(row[0] for row in found)
@@ -267,25 +275,42 @@ class View:
                 " CROSS JOIN library l ON l.id = r.library CROSS JOIN content c ON c.id = f.content"
                 f" WHERE {_COPY} AND {chosen}",
                 (json.dumps(page), *values),
-            ).fetchall()
+            )
             for _, group in groupby(members, key=lambda row: row[0]):
                 yield from _group(list(group))
 
+    def _is_one_disk(self, roots: Collection[RootId] | None) -> bool:
+        """Whether inode numbers alone tell copies apart: all roots are meant, on one file system that has them."""
+        held = self._run("SELECT DISTINCT r.id, r.filesystem FROM root r JOIN dir d ON d.root = r.id")
+        disks = {disk for _, disk in held}
+        if len(disks) != 1 or not all(disks) or (roots is not None and not {root for root, _ in held} <= set(roots)):
+            return False
+        nameless = f"SELECT 1 FROM file f WHERE {_COPY} AND f.content IS NOT NULL AND f.ino = 0 LIMIT 1"
+        return not self._run(nameless)
+
     def duplicate_totals(self, roots: Collection[RootId] | None = None) -> DuplicateTotals:
         """What :meth:`duplicates` would give for these roots, counted."""
+        if self._is_one_disk(roots):
+            [row] = self._run(
+                "SELECT count(*), coalesce(sum(n - 1), 0), coalesce(sum((n - 1) * c.size), 0)"
+                f" FROM (SELECT f.content, count(DISTINCT f.ino) AS n FROM file f WHERE {_COPY} GROUP BY f.content"
+                " HAVING count(*) > 1) g CROSS JOIN content c ON c.id = g.content WHERE n > 1"
+            )
+            return DuplicateTotals(*row)
         chosen, values = _chosen("d.root", roots)
         # An inode counts once per file system; without one every name counts.
         copies = (
-            f"SELECT f.content, count(DISTINCT CASE WHEN f.ino = 0 THEN 'f' || f.id ELSE {DISK} || ':' || f.ino END) AS n"
+            "SELECT f.content,"
+            f" count(DISTINCT CASE WHEN f.ino = 0 THEN 'f' || f.id ELSE {DISK} || ':' || f.ino END) AS n"
             f" FROM (SELECT content FROM file f WHERE {_COPY} GROUP BY content HAVING count(*) > 1) many"
             " CROSS JOIN file f ON f.content = many.content CROSS JOIN dir d ON d.id = f.dir"
             f" CROSS JOIN root r ON r.id = d.root WHERE {_COPY} AND {chosen} GROUP BY f.content"
         )
-        row = self._run(
+        [row] = self._run(
             "SELECT count(*), coalesce(sum(n - 1), 0), coalesce(sum((n - 1) * c.size), 0)"
             f" FROM ({copies}) g CROSS JOIN content c ON c.id = g.content WHERE n > 1",
             values,
-        ).fetchone()
+        )
         return DuplicateTotals(*row)
 
 

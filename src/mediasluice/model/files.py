@@ -56,8 +56,8 @@ class FileState(StrEnum):
     MISSING = "missing"  # deleted; remembered for ``retention.missing``
 
 
-OPEN_STATES = frozenset({FileState.SETTLING, FileState.HELD, FileState.EMPTY, FileState.UNREADABLE})
-"""States that another look may change: a directory that holds one keeps no signature."""
+OPEN_STATES = frozenset({FileState.SETTLING, FileState.HELD, FileState.UNREADABLE})
+"""States that time alone may change: a directory that holds one keeps no signature. An empty file needs a write."""
 
 GONE_STATES = frozenset({FileState.DEPARTED, FileState.MISSING})
 

@@ -10,12 +10,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mediasluice.catalogue.rows import Outcome
-from mediasluice.model.files import ChangeKey, FileState, Origin
-from mediasluice.model.flow import Sighting, What
+from mediasluice.model.files import ChangeKey, Digests, FileState, Origin
+from mediasluice.model.flow import IdentifiedFile, Sighting, What
 from mediasluice.pipeline.looking import evidence
 from mediasluice.pipeline.outcomes import Code
 from mediasluice.pipeline.parts import now_us
-from mediasluice.pipeline.recording import identified
+from mediasluice.pipeline.recording import KINDS, identified
+from mediasluice.pipeline.scans import Taking
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.decide import Wait, WaitReason
 
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.store import Catalogue
-    from mediasluice.model.flow import IdentifiedFile, RootId
+    from mediasluice.model.flow import RootId
     from mediasluice.pipeline.outcomes import Look
     from mediasluice.pipeline.parts import Parts, Row
     from mediasluice.pipeline.recording import Recorder
     from mediasluice.pipeline.scans import Chunk, OpenDirectory, Totals
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.workers import Answer
+
+
+SETTLED_S = 10.0  # chosen: the longest that an event may take from the kernel through the queues to here
 
 
 class Chunks:
@@ -52,6 +56,38 @@ class Chunks:
             self._open.setdefault((chunk.root.id, here.directory), []).append(chunk)
             groups.append((here.directory, here.has_held, [tuple(look) for look in looks]))
         self._parts.workers.submit(Lane.BULK, chunk, "look", (tuple(chunk.root.spec), False, groups))
+
+    def take(self, chunk: Chunk, directories: list[bytes], number: int) -> None:
+        """Have new directories listed and read in one job; they are under way from now on."""
+        for directory in directories:
+            self._open.setdefault((chunk.root.id, directory), []).append(chunk)
+        payload = (tuple(chunk.root.spec), number, directories)
+        self._parts.workers.submit(Lane.BULK, Taking(chunk, directories), "take", payload)
+
+    def taken(self, token: Taking, answer: Answer) -> None:
+        """Record what was read together with its directory."""
+        chunk = token.chunk
+        chunk.places = token.wanted
+        root, scan, tracker = chunk.root, chunk.scan, self._parts.tracker
+        if answer.value is None:
+            scan.not_taken(chunk, token.wanted)
+            self._end(chunk)
+            return
+        origin = Origin.BASELINE if root.baseline else scan.origin
+        files: list[IdentifiedFile] = []
+        for here, read in scan.taken(chunk, answer.value):
+            directory = here.directory
+            for name, key, links, kind, blake3, xxh128 in read:
+                if len(tracker) and tracker.holds(root.id, directory, name):
+                    here.clean = False  # an event told of it before: its own look is to come
+                    continue
+                files.append(
+                    IdentifiedFile(
+                        root.id, directory, name, ChangeKey._make(key), links, origin, False, KINDS[kind],
+                        xxh128, Digests(blake3, xxh128),
+                    )
+                )  # fmt: skip
+        self._write(chunk, files)
 
     def touch(self, sighting: Sighting) -> None:
         """Something was sighted: what chunks found of it is old."""
@@ -102,7 +138,10 @@ class Chunks:
                 else:
                     here.clean = False
         if rows:
-            self._recorder.note(root, rows)
+            self._recorder.note(root, rows, is_bulk=True)
+        self._write(chunk, files)
+
+    def _write(self, chunk: Chunk, files: list[IdentifiedFile]) -> None:
         at_us = now_us()
         self._parts.writer.bulk(
             lambda catalogue: _commit(catalogue, chunk, files, at_us),
@@ -158,13 +197,17 @@ class Chunks:
         count(chunk.scan.totals, verdicts)
         if not chunk.root.baseline:
             self._recorder.tell(chunk.root, files, verdicts)
-            news = sum(verdict.outcome in (Outcome.CREATED, Outcome.MODIFIED) for verdict in verdicts)
+            before_ns = time.time_ns() - int(SETTLED_S * 1e9)  # one that changed later may have an event on its way
+            news = sum(
+                verdict.outcome in (Outcome.CREATED, Outcome.MODIFIED) and file.key.ctime_ns < before_ns
+                for file, verdict in zip(files, verdicts, strict=True)
+            )
             chunk.scan.missed[chunk.root.id] = chunk.scan.missed.get(chunk.root.id, 0) + news
         self._end(chunk)
 
     def _end(self, chunk: Chunk) -> None:
-        for here, _ in chunk.groups:
-            place = (chunk.root.id, here.directory)
+        for directory in chunk.places or [here.directory for here, _ in chunk.groups]:
+            place = (chunk.root.id, directory)
             left = [other for other in self._open.get(place, ()) if other is not chunk]
             if left:
                 self._open[place] = left

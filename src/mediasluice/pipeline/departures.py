@@ -29,7 +29,8 @@ BATCH = 2000  # deletions in one transaction: about 20 ms
 class Doubts(NamedTuple):
     """What speaks against calling a departed file deleted, at this moment."""
 
-    online: frozenset[RootId]  # only here an absence means anything
+    online: frozenset[RootId]  # only here, and after a comparison, an absence means anything
+    agreed: frozenset[RootId]  # of them, those where a person said that what is missing is right
     sizes: frozenset[int]  # of candidates that are not identified yet
     moving: frozenset[tuple[RootId, bytes, bytes]]  # old paths of files whose new path is not identified yet
 
@@ -38,6 +39,7 @@ class _Expired(NamedTuple):
     considered: int
     deleted: int
     emptied: list[RootId]
+    undecided: frozenset[RootId]  # roots that still have departed files
 
 
 class Departures:
@@ -56,6 +58,7 @@ class Departures:
         self._open = True  # rows of an earlier run may be waiting
         self._running = False
         self._next_s = 0.0
+        self._agreed: set[RootId] = set()
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +66,13 @@ class Departures:
         return self._open or self._running
 
     def reopen(self) -> None:
-        """Look again: a root came back."""
+        """Look again, soon: a root came back, or was compared with what is known of it."""
+        self._open = True
+        self._next_s = 0.0
+
+    def agree(self, root: RootId) -> None:
+        """A person says that what is missing under a root is right: believe it even if that is everything."""
+        self._agreed.add(root)
         self._open = True
 
     def depart(
@@ -87,7 +96,9 @@ class Departures:
             return
         self._next_s = now_s + 0.5
         self._running = True
+        self._open = False  # from here on a departure is a later one, and sets it again
         against = doubts()
+        against = against._replace(agreed=against.agreed | self._agreed)
 
         def done(result: _Expired) -> None:
             self._post(lambda: self._expired(result))
@@ -96,11 +107,22 @@ class Departures:
 
     def _expired(self, result: _Expired) -> None:
         self._running = False
-        self._open = result.considered > 0
+        self._open = self._open or result.considered > 0
+        self._agreed &= result.undecided
         if result.deleted == BATCH:
             self._next_s = 0.0
         for root in result.emptied:
             self._emptied(root)
+            self._take_back(root)
+
+    def _take_back(self, root: RootId) -> None:
+        """What is not believed did not happen: the files of an emptied root are known as before."""
+
+        def done(count: int) -> None:
+            if count == BATCH:
+                self._post(lambda: self._take_back(root))
+
+        self._writer.bulk(lambda catalogue: _restore(catalogue, root), done)
 
 
 def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
@@ -108,7 +130,11 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
     now_us = time.time_ns() // 1000
     rows = catalogue.departed(doubts.online, BATCH)
     counts = Counter(row.root for row in rows)
-    emptied = [root for root, count in counts.items() if count >= EMPTIED_COUNT and not catalogue.present(root)]
+    emptied = [
+        root
+        for root, count in counts.items()
+        if count >= EMPTIED_COUNT and root not in doubts.agreed and not catalogue.present(root)
+    ]
     overdue = [
         row.file
         for row in rows
@@ -120,4 +146,11 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
     if overdue:
         catalogue.delete(overdue, now_us)
     waiting = sum(count for root, count in counts.items() if root not in emptied)
-    return _Expired(waiting, len(overdue), emptied)
+    return _Expired(waiting, len(overdue), emptied, frozenset(counts))
+
+
+def _restore(catalogue: Catalogue, root: RootId) -> int:
+    """Runs on the writer; gives how many files were taken back, at most a batch."""
+    rows = catalogue.departed([root], BATCH)
+    catalogue.restore([row.file for row in rows])
+    return len(rows)

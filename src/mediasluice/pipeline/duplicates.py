@@ -15,6 +15,7 @@ import gc
 import marshal
 import os
 import sys
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
@@ -77,7 +78,7 @@ def report(directories: Sequence[bytes], emit: Callable[[Group], None], *, proce
             copies += more
             surplus += size * more
             emit(Group(size, content, members))
-        return Totals(len(files.names), groups, copies, surplus, files.failed)
+        return Totals(len(files), groups, copies, surplus, files.failed)
     finally:
         if collecting:
             gc.enable()
@@ -131,7 +132,7 @@ def _equal(files: Census, processes: int) -> Iterator[tuple[int, str, list[File]
         files.failed += failed
 
 
-def _candidates(files: Census, other_names: set[int]) -> tuple[list[list[int]], list[list[int]]]:
+def _candidates(files: Census, other_names: set[int]) -> tuple[list[array[int]], list[array[int]]]:
     """Files that have the size of another one, in tasks: small ones to compare, large ones to sample.
 
     Files of one size that are to be compared are never in two tasks.
@@ -143,15 +144,15 @@ def _candidates(files: Census, other_names: set[int]) -> tuple[list[list[int]], 
     for number, size in enumerate(files.sizes):
         if size in classes and number not in other_names:
             classes[size].append(number)
-    small: list[list[int]] = []
-    large: list[int] = []
+    small: list[array[int]] = []
+    large = array("I")
     for size, numbers in classes.items():
         if size > SMALL or size * len(numbers) > HELD:
-            large += numbers
+            large.extend(numbers)
         elif small and len(small[-1]) < BATCH:
-            small[-1] += numbers
+            small[-1].extend(numbers)
         else:
-            small.append(numbers)
+            small.append(array("I", numbers))
     return small, [large[start : start + BATCH] for start in range(0, len(large), BATCH)]
 
 
@@ -168,7 +169,7 @@ def _row(
 
 
 def _compare(
-    files: Census, numbers: list[int], failed: Failures, fast: Callable[[bytes], bytes] = xxh3_128_digest
+    files: Census, numbers: Sequence[int], failed: Failures, fast: Callable[[bytes], bytes] = xxh3_128_digest
 ) -> Iterator[tuple[bytes, list[int]]]:
     """Read small files whole, those of one size one after another, and find the equal ones.
 
@@ -210,18 +211,18 @@ def _compare(
     yield from ((blake3(data).digest(), equal) for data, equal in seen.values() if len(equal) > 1)
 
 
-def _ask_disk(files: Census, numbers: list[int]) -> None:
+def _ask_disk(files: Census, numbers: Sequence[int]) -> None:
     """Have the kernel fetch small files at once that are not in memory; measured: one by one takes twice as long."""
 
     def can(number: int, action: Callable[[int, int], bool]) -> bool:
         try:
             fd = files.open(number)
+            try:
+                return action(fd, files.sizes[number])
+            finally:
+                os.close(fd)
         except OSError:
             return False  # whoever reads the file will say so
-        try:
-            return action(fd, files.sizes[number])
-        finally:
-            os.close(fd)
 
     probes = (numbers[0], numbers[len(numbers) // 2], numbers[-1])
     if hasattr(os, "posix_fadvise") and not all(can(number, _is_cached) for number in probes):
@@ -235,7 +236,7 @@ def _request(fd: int, size: int) -> bool:
 
 
 def _by_digest(
-    files: Census, numbers: list[int], digest_of: Callable[[int, int], bytes], failed: Failures
+    files: Census, numbers: Sequence[int], digest_of: Callable[[int, int], bytes], failed: Failures
 ) -> dict[bytes, list[int]]:
     """Digest files one by one."""
     found: dict[bytes, list[int]] = {}

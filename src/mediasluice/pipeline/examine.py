@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mediasluice.errors import ChangedWhileReading, FileError, Vanished
 from mediasluice.identify import digests
+from mediasluice.identify.junk import JunkRules
 from mediasluice.identify.kind import kind_of
+from mediasluice.model.files import FileState
 from mediasluice.model.roots import RootIdentity
+from mediasluice.pipeline.gates import NameGate
 from mediasluice.pipeline.outcomes import (
     BULK_SIZE,
     HEAD_SIZE,
@@ -27,7 +30,7 @@ from mediasluice.pipeline.outcomes import (
 )
 from mediasluice.settle.decide import Arrival, Options, Timing, Wait, WaitReason, decide, rest_s
 from mediasluice.settle.names import companions
-from mediasluice.settle.probes import Evidence, Writer, probe, writer_of
+from mediasluice.settle.probes import Evidence, Writer, is_free_at_last, probe, writer_of
 from mediasluice.sources.listing import list_directory
 from mediasluice.sources.names import NameRules
 from mediasluice.sources.opening import open_directory, refusal
@@ -47,7 +50,6 @@ _FLAGS = (
 Outcome: TypeAlias = tuple[Any, ...]
 """See ``outcomes.Code``: the code and its fields."""
 
-_LISTED = int(Arrival.LISTED)
 _ARRIVALS = {int(arrival): arrival for arrival in Arrival}
 _NOT_A_FILE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENODEV, errno.EOPNOTSUPP}
 
@@ -101,6 +103,72 @@ def list_directories(payload: tuple[Any, ...]) -> list[Outcome]:
         else:
             answers.append((Code.LISTED, listing[0], _mix(listing[1], spec.rules_digest), *listing[2:]))
     return answers
+
+
+def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
+    """List new directories and read at once the small files that are at rest in them.
+
+    ``payload``: ``(spec, number of the pass, [directory, ...])``. Gives for each ``(TAKEN, directory, signature,
+    mtime_ns, subdirectories, files, size, ignored, names that could not be judged, unread, read, rest)``, where
+    unread holds ``(name, key, links, state, reason)``, read holds :data:`~mediasluice.pipeline.scans.Taken` and
+    rest holds ``(name, key)`` of files that need a longer look; or ``GONE`` and ``UNREADABLE`` as above.
+    """
+    raw, number, wanted = payload
+    spec = Spec(*raw)
+    answers: list[Outcome] = []
+    for directory in wanted:
+        listed = list_directories((raw, number, [(directory, None, None)]))[0]
+        if listed[0] != Code.LISTED:
+            answers.append(listed)
+            continue
+        _, _, signature, _, mtime_ns, below, entries, files, size, ignored, _, errors = listed
+        names = NameGate(_junk(spec), spec.stale_after_s, directory)
+        unread: list[tuple[Any, ...]] = []
+        rest: list[tuple[bytes, tuple[int, int, int, int]]] = []
+        has_held = False
+        for name, length, modified, changed, ino, links in entries:
+            key = (ino, length, modified, changed)
+            reason = names.unread(name, key)
+            if reason is None:
+                rest.append((name, key))
+            else:
+                has_held = has_held or reason[0] is FileState.HELD
+                unread.append((name, key, links, reason[0].value, reason[1]))
+        read: list[tuple[Any, ...]] = []
+        if rest and not has_held:
+            read, rest = _read_what_rests(spec, directory, rest)
+        answers.append(
+            (Code.TAKEN, directory, signature, mtime_ns, below, files, size, ignored, len(errors), unread, read, rest)
+        )
+    return answers
+
+
+def _read_what_rests(
+    spec: Spec, directory: bytes, names: list[tuple[bytes, tuple[int, int, int, int]]]
+) -> tuple[list[tuple[Any, ...]], list[tuple[bytes, tuple[int, int, int, int]]]]:
+    """Read the files that the gate passes without a closer look; gives them, and the others."""
+    try:
+        holder = _open(spec.root, directory)
+    except FileError:
+        return [], names  # the longer look says what is wrong
+    read: list[tuple[Any, ...]] = []
+    rest: list[tuple[bytes, tuple[int, int, int, int]]] = []
+    try:
+        gate = _Gate(spec, holder, directory, None, express=False, mind_companions=False)
+        for name, key in names:
+            outcome = gate.at_rest(name, key)
+            if outcome is None:
+                rest.append((name, key))
+            else:
+                read.append((name, *outcome))
+    finally:
+        os.close(holder)
+    return read, rest
+
+
+@lru_cache(maxsize=64)
+def _junk(spec: Spec) -> JunkRules:
+    return JunkRules(spec.junk, spec.junk_exclude_extensions)
 
 
 def _mix(signature: bytes | None, rules: bytes) -> bytes | None:
@@ -207,13 +275,13 @@ class _Gate:
         self._mind_companions = mind_companions
         self._algorithms = spec.algorithms_set
         # what a file of a pass must be to go the short way
-        self._rest_s = rest_s(self._options, 0.0)
-        self._may_be_at_rest = not (express or mind_companions) and spec.lease_proves_free and spec.local
+        self._rested_ns = time.time_ns() - int(rest_s(self._options, 0.0) * 1e9)
+        self._may_be_at_rest = spec.lease_proves_free and spec.local and spec.stable_inodes
         self._may_be_at_rest = self._may_be_at_rest and self._algorithms is digests.ALWAYS
 
     def look(self, look: tuple[Any, ...]) -> Outcome:
         """Look at one file; see ``outcomes.Look`` for what is known of it."""
-        name, arrival, _, _, learned_s, last_key, _, stat_only = look
+        name, _, _, _, _, last_key, _, stat_only = look
         try:
             if last_key is None or stat_only:  # not fresh from a listing: see what it is before opening it
                 status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
@@ -228,10 +296,6 @@ class _Gate:
                 return opened
             fd = opened
         try:
-            if self._may_be_at_rest and arrival == _LISTED and last_key is not None and not learned_s:
-                outcome = self._read_at_rest(fd, name, last_key)
-                if outcome is not None:
-                    return outcome
             return self._read_if_settled(fd, look)
         except FileError as error:
             return (Code.UNREADABLE, error.message, self._key(os.fstat(fd)), os.fstat(fd).st_nlink)
@@ -270,33 +334,45 @@ class _Gate:
         if error.errno in _NOT_A_FILE:
             return (Code.SPECIAL,)
         if error.errno == errno.EAGAIN:  # a file server on this machine holds it for a client that writes
-            status = os.stat(name, dir_fd=self._holder, follow_symlinks=False)
-            return self._changed(status)
+            try:
+                return self._changed(os.stat(name, dir_fd=self._holder, follow_symlinks=False))
+            except FileNotFoundError:
+                return (Code.GONE,)
         return self._unreadable(name, os.strerror(error.errno or 0))
 
-    def _read_at_rest(self, fd: int, name: bytes, listed: tuple[int, int, int, int]) -> Outcome | None:
+    def at_rest(self, name: bytes, listed: tuple[int, int, int, int]) -> tuple[Any, ...] | None:
         """Read a small file of a library at rest with as few calls as the gate allows; ``None``: look closer.
 
         Most files of a first pass are like this: listed a moment ago, untouched for long, nobody writes.
         Then neither holes nor format can delay them, and their bytes are read once for kind and digests.
+        Gives key, links, kind, BLAKE3 and XXH3-128.
         """
-        size = listed[1]
-        if size > digests.WHOLE or time.time() - listed[3] / 1e9 < self._rest_s:
+        size, spec = listed[1], self._spec
+        if not self._may_be_at_rest or size > digests.WHOLE or listed[3] > self._rested_ns:
             return None
-        spec = self._spec
-        if self._key(os.fstat(fd)) != listed or (spec.max_size is not None and size > spec.max_size):
+        if spec.max_size is not None and size > spec.max_size:
             return None
-        data = os.read(fd, size + 1)
-        if writer_of(fd) is not Writer.FREE or len(data) != size:
+        try:
+            fd = os.open(name, _FLAGS, dir_fd=self._holder)
+        except OSError:
+            return None  # the longer look says what is wrong
+        try:
+            data = os.read(fd, size + 1)
+            if len(data) != size:
+                return None
+            kind = kind_of(data[:HEAD_SIZE], name).value
+            if spec.kinds and kind not in spec.kinds:
+                return None
+            blake3, xxh128 = digests.of_bytes(data)
+            is_free = is_free_at_last(fd)
+            after = os.fstat(fd)
+        except OSError:
             return None
-        kind = kind_of(data[:HEAD_SIZE], name)
-        if spec.kinds and kind.value not in spec.kinds:
-            return None
-        blake3, xxh128 = digests.of_bytes(data)
-        after = os.fstat(fd)
-        if self._key(after) != listed:
-            return None
-        return (Code.READY, listed, after.st_nlink, False, kind.value, xxh128, (blake3, xxh128, None, None, None))
+        finally:
+            os.close(fd)
+        if not is_free or (after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns) != listed:
+            return None  # not what was listed, or it changed meanwhile
+        return (listed, after.st_nlink, kind, blake3, xxh128)
 
     def _read_if_settled(self, fd: int, look: tuple[Any, ...]) -> Outcome:
         name, _, _, _, _, _, known, _ = look

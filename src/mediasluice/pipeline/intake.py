@@ -26,7 +26,7 @@ from mediasluice.pipeline.looking import Looking, Looks, Noting
 from mediasluice.pipeline.parts import Parts, now_us
 from mediasluice.pipeline.passes import Passes
 from mediasluice.pipeline.recording import Recorder
-from mediasluice.pipeline.scans import Chunk, Listing, OpenDirectory, Verifying, is_too_much
+from mediasluice.pipeline.scans import Chunk, Listing, OpenDirectory, Taking, Verifying, is_too_much
 from mediasluice.pipeline.upkeep import Filling, Upkeep
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.names import held_by
@@ -52,7 +52,7 @@ class Options(NamedTuple):
 
     audit_s: float | None  # None: no regular audit (one-shot scans)
     missing_s: float  # how long a deleted file is remembered
-    in_window: Callable[[], bool] | None  # off-peak window for full digests; None: they are never put off
+    in_window: Callable[[], bool]  # whether full digests that were put off may be computed now
     knows_files: bool  # the catalogue held files when this process began
 
 
@@ -158,8 +158,11 @@ class Intake:
         sizes = set(self.tracker.open_sizes())
         for scan in self.passes.running:
             sizes |= scan.open_sizes()
-        online = frozenset(root.id for root in self.roots.values() if root.state is RootState.ONLINE)
-        return Doubts(online, frozenset(sizes), frozenset(self.tracker.old_paths()))
+        online = frozenset(
+            root.id for root in self.roots.values() if root.state is RootState.ONLINE and root.is_compared
+        )
+        agreed = frozenset(root.id for scan in self.passes.running if scan.accept for root, _ in scan.scope)
+        return Doubts(online, agreed, frozenset(sizes), frozenset(self.tracker.old_paths()))
 
     def _answered(self, answer: Answer) -> None:
         if answer.failure is not None:
@@ -173,6 +176,8 @@ class Intake:
                 self._chunks.answered(chunk, answer)
             case Filling() as token:
                 self._upkeep.answered(token, answer)
+            case Taking() as token:
+                self._chunks.taken(token, answer)
             case Listing() as token:
                 token.scan.listed(token, answer.value)
             case Verifying() as token:
@@ -217,12 +222,16 @@ class Intake:
     def _arrived(self, root: Watched, sighting: Sighting) -> None:
         directory, name = sighting.directory, sighting.name
         if held_by(name, directory) is not None:
-            self.tracker.sight(sighting)
+            # not as a move: what had the old name is gone for the others, and nothing may hold up saying so
+            self.tracker.sight(sighting._replace(what=What.RENAMED_IN) if sighting.what is What.MOVED else sighting)
             self._looks.note_later(root, directory, name, sighting.at_s)
         elif (pattern := root.junk.match(name)) is not None:
             self.tracker.forget(root.id, directory, name)
-            self._looks.look_up(root, FileState.JUNK, [(directory, name, f"pattern: {pattern}")])
+            self._looks.look_up(root, FileState.JUNK, [(directory, name, pattern)])
         elif self.tracker.sight(sighting):
+            if sighting.old_directory is not None and sighting.old_name is not None:
+                old = (root.id, sighting.old_directory, sighting.old_name)
+                self.passes.waits_for(old, (root.id, directory, name))
             return
         else:
             self.passes.mark_dirty(root, directory)
@@ -247,6 +256,8 @@ class Intake:
         directory, old = sighting.directory, sighting.old_directory
         if sighting.what is What.DIRECTORY_MOVED and old is not None:
             self.tracker.move_tree(root.id, old, directory)
+            self.passes.tree_left(root, old)
+            self.passes.carry_dirt(root, old, directory)
             at_us = now_us()
             # compare the new place when the rows are there: files that were under way come in again
             self._writer.express(
@@ -255,10 +266,12 @@ class Intake:
             )
         elif sighting.what is What.DIRECTORY_DEPARTED:
             self.tracker.forget_tree(root.id, directory)
+            self.passes.tree_left(root, directory)
             self._departures.depart_tree(root, directory)
         elif sighting.what is What.DIRTY:
-            if not directory:
-                root.overflows += 1
+            overflows = root.source.coverage().overflows if root.source is not None and not directory else 0
+            if overflows > root.overflows:  # else its ignore file changed: no event was lost
+                root.overflows = overflows
                 self._log.warning(
                     "events_lost", library=root.library, path=text(root.path), next="the root is compared anew"
                 )
@@ -289,9 +302,13 @@ class Intake:
         """Send a part of a pass to the workers."""
         self._chunks.begin(chunk)
 
+    def take(self, chunk: Chunk, directories: list[bytes], number: int) -> None:
+        """Have new directories listed and read in one job."""
+        self._chunks.take(chunk, directories, number)
+
     def note(self, root: Watched, rows: Sequence[Row]) -> None:
         """Record files that are not read."""
-        self._recorder.note(root, rows)
+        self._recorder.note(root, rows, is_bulk=True)
 
     def missing(self, root: Watched, names: Sequence[tuple[bytes, bytes]], done: Callable[[], None]) -> None:
         """Mark names that a pass found gone; ``done`` follows the commit."""
@@ -318,6 +335,8 @@ class Intake:
     def release(self, root: Watched, *, accepted: bool) -> None:
         """Nothing that a listing told of is missing: what departed before may still be too much."""
         departed = self.view.departed(root.id)
+        if accepted:
+            self._departures.agree(root.id)
         if accepted or not is_too_much(departed, departed + self.view.present(root.id)):
             self._set_state(root, RootState.ONLINE, None)
             self._departures.reopen()
@@ -325,6 +344,15 @@ class Intake:
     def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
         """Whether a name is a candidate already."""
         return self.tracker.holds(root.id, directory, name)
+
+    def compared(self, root: Watched) -> None:
+        """A pass over a root is through: what departed in an earlier run and is there again is known by now."""
+        root.is_compared = True
+        self._departures.reopen()
+
+    def agree(self, root: Watched) -> None:
+        """A person says that what is missing there is right."""
+        self._departures.agree(root.id)
 
     # -- roots ------------------------------------------------------------------------------------
 
@@ -346,6 +374,7 @@ class Intake:
             root.source.close()
             root.source = None
         root.armed = root.armed and keep_watching
+        root.is_compared = False
         self._drop(root)
         if root.state is not RootState.OFFLINE or root.reason != reason:
             self._log.warning("root_offline", library=root.library, path=text(root.path), reason=reason)
@@ -366,7 +395,7 @@ class Intake:
     def armed(self, root: Watched) -> None:
         """Its watches are placed: compare the whole root once."""
         root.armed = True
-        self.passes.mark_dirty(root, b"")
+        self.passes.compare_whole(root)
 
     def _drop(self, root: Watched) -> None:
         self.tracker.forget_tree(root.id, b"")

@@ -142,7 +142,9 @@ class Looks:
         known = None
         if candidate.old_directory is not None and candidate.old_name is not None:
             row = self._parts.view.known(candidate.root, candidate.old_directory, candidate.old_name)
-            if row is not None and row.has_content:
+            # Where another file took the old name meanwhile (two that changed places), only reading tells them apart.
+            is_taken = self._parts.tracker.holds(candidate.root, candidate.old_directory, candidate.old_name)
+            if row is not None and row.has_content and not is_taken:
                 known = (row.key.ino, row.key.size, row.key.mtime_ns)
         key = candidate.key
         return (
@@ -187,13 +189,15 @@ class Looks:
     def looked_up(self, token: Noting, answer: Answer) -> None:
         """Record held and junk names; a job that failed is left to the next pass."""
         rows: list[Row] = []
+        if self._roots.get(token.root.id) is not token.root:
+            return  # its library was taken out meanwhile
         for (directory, name, reason), outcome in zip(token.names, answer.value or (), strict=False):
             if outcome[0] != Code.STATUS or not outcome[3]:
                 continue
             if token.is_stale and outcome[4]:
                 sighting = Sighting(token.root.id, directory, name, What.LISTED, time.monotonic())
                 self._parts.tracker.sight(sighting)
-            else:
+            elif token.state is not FileState.HELD or self._parts.tracker.holds(token.root.id, directory, name):
                 rows.append((directory, name, ChangeKey(*outcome[1]), outcome[2], token.state, reason))
         if rows:
             self._recorder.note(token.root, rows)
@@ -213,6 +217,8 @@ class Looks:
                 return None
             self._closed(root.id, directory, name, FileState.EMPTY, None)
             return (directory, name, key, links, FileState.EMPTY, "no bytes yet")
+        if not self._parts.tracker.still(candidate):
+            return None  # it was sighted again, or is gone: no row for what is not there
         is_first = candidate.reason is None
         self._parts.tracker.waited(candidate, evidence(raw), Wait(WaitReason(reason), need_s), time.monotonic())
         if not is_first:
@@ -248,8 +254,9 @@ class Looks:
         if code == Code.SKIP:
             self._closed(root.id, directory, name, FileState.SKIPPED, None)
             return (directory, name, ChangeKey(*outcome[2]), outcome[3], FileState.SKIPPED, outcome[1])
-        if code == Code.GONE:
-            self._recorder.say(root, directory, name, "vanished", reason="gone before it could be read")
+        if code in (Code.GONE, Code.SPECIAL):  # in both cases no file has this name any more
+            if code == Code.GONE:
+                self._recorder.say(root, directory, name, "vanished", reason="gone before it could be read")
             gone = [(directory, name)]
             if candidate.old_directory is not None and candidate.old_name is not None:
                 gone.append((candidate.old_directory, candidate.old_name))
@@ -268,7 +275,7 @@ class Looks:
             if moved:
                 self._recorder.say_moved(root, old, (directory, name))
                 self._closed(root.id, directory, name, FileState.CATALOGUED, None)
-            else:
+            elif self._roots.get(root.id) is root:
                 self._parts.tracker.sight(Sighting(root.id, directory, name, What.RENAMED_IN, time.monotonic()))
 
         self._parts.writer.express(

@@ -28,6 +28,7 @@ class Code:
     LARGE: Final = 8  # evidence: settled, but to be read on the bulk lane
     STATUS: Final = 9  # key, links, is regular, somebody writes it
     LISTED: Final = 10  # a Listing
+    TAKEN: Final = 11  # a new directory with what was read in it; see examine.take_directories
 
 
 class _Spec(NamedTuple):
@@ -43,6 +44,9 @@ class _Spec(NamedTuple):
     exclude: tuple[str, ...]
     own: tuple[bytes, ...]  # absolute paths below the root that are ours
     kinds: tuple[str, ...]
+    junk: tuple[str, ...]
+    junk_exclude_extensions: tuple[str, ...]
+    stale_after_s: float
     max_size: int | None
     algorithms: tuple[str, ...]
     rules_digest: bytes  # 16 bytes that differ when other files are wanted than before (kinds, junk, size limit)

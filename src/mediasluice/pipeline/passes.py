@@ -27,7 +27,6 @@ DIRTY_DELAY_S = 0.2  # chosen: let a storm end before it is compared
 POLL_MIN_S, POLL_SHARE = 2.0, 20.0  # watching.md: a poll pass takes at most a twentieth of a core
 UNREADABLE_RETRY_S = 60.0  # chosen
 AUDIT_JITTER = 0.1
-SETTLED_S = 10.0  # a file that changed more recently may have an event on its way
 
 
 class Passes:
@@ -55,7 +54,7 @@ class Passes:
     def are_open(self) -> bool:
         """Whether a pass runs or is due."""
         return any(scan.matters for scan in self.running) or any(
-            root.dirty for root in self._roots.values() if root.state is not RootState.OFFLINE
+            root.dirty for root in self._roots.values() if root.armed and root.state is not RootState.OFFLINE
         )
 
     def begin(
@@ -87,6 +86,11 @@ class Passes:
             root.dirty_since_s = time.monotonic()
         root.dirty.add(directory)
 
+    def compare_whole(self, root: Watched) -> None:
+        """A root is there anew: compare it, however short ago that was done."""
+        self._last_whole_s.pop(root.id, None)
+        self.mark_dirty(root, b"")
+
     def cancel(self, root: Watched) -> None:
         """A root went offline: take it out of every pass."""
         root.dirty.clear()
@@ -101,7 +105,7 @@ class Passes:
                 self._start_due(root, now_s)
         if now_s >= self._next_retry_s:
             self._next_retry_s = now_s + UNREADABLE_RETRY_S
-            for root in list(self._roots.values()):
+            for root in [root for root in self._roots.values() if root.armed]:
                 for directory in root.unreadable:
                     self.mark_dirty(root, directory)
                 root.unreadable.clear()
@@ -114,6 +118,29 @@ class Passes:
     def forget_waiting(self, scan: Scan) -> None:
         """Nobody waits any more for the files that this pass left unsettled."""
         scan.waiting.clear()
+
+    def waits_for(self, old: tuple[RootId, bytes, bytes], new: tuple[RootId, bytes, bytes]) -> None:
+        """An unsettled file was renamed: passes that wait for it wait for its new name."""
+        for scan in self.running:
+            if old in scan.waiting:
+                scan.waiting.discard(old)
+                scan.waiting.add(new)
+
+    def tree_left(self, root: Watched, directory: bytes) -> None:
+        """A directory is gone or has another name: nobody waits for the files that were in it."""
+        below = directory + b"/"
+        for scan in self.running:
+            scan.waiting -= {
+                place
+                for place in scan.waiting
+                if place[0] == root.id and (place[1] == directory or place[1].startswith(below))
+            }
+
+    def carry_dirt(self, root: Watched, old: bytes, directory: bytes) -> None:
+        """A directory was renamed: what was to be compared in it is to be compared under its new name."""
+        below = old + b"/"
+        for dirty in [dirty for dirty in root.dirty if dirty == old or dirty.startswith(below)]:
+            root.dirty.add(directory + dirty[len(old) :])
 
     def _is_scanned(self, root: Watched) -> bool:
         return any(scan.covers(root.id) and not scan.is_finished for scan in self.running)
@@ -160,7 +187,12 @@ class Passes:
             if root.id in scan.cancelled:
                 continue
             root.baseline = False
-            if root.state is RootState.HELD and root.id not in scan.held:
+            self._intake.compared(root)
+            if scan.accept and root.state is not RootState.HELD:
+                self._intake.agree(root)
+            # a part of a root says nothing about what is missing elsewhere in it
+            is_whole = scan.accept or (root, b"") in scan.scope
+            if root.state is RootState.HELD and root.id not in scan.held and is_whole:
                 self._intake.release(root, accepted=scan.accept)
             if self._audit_s is not None:
                 root.next_audit_s = now_s + self._audit_s * random.uniform(1 - AUDIT_JITTER, 1 + AUDIT_JITTER)  # noqa: S311

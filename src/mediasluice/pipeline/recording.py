@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.parts import Parts, Row
     from mediasluice.pipeline.watched import Watched
 
-_KINDS = {kind.value: kind for kind in Kind}
+KINDS = {kind.value: kind for kind in Kind}
 
 
 class Recorder:
@@ -46,8 +46,8 @@ class Recorder:
 
         self._parts.writer.express(lambda catalogue: catalogue.record(files, at_us), recorded)
 
-    def note(self, root: Watched, rows: Sequence[Row]) -> None:
-        """Record files that are not read. Held ones are tracked, so that a stale one is noticed."""
+    def note(self, root: Watched, rows: Sequence[Row], *, is_bulk: bool = False) -> None:
+        """Record files that are not read, with the arrivals or as a part of a pass. Held ones are tracked, so that a stale one is noticed."""
         observed = [
             Observed(root.id, directory, name, ChangeKey(*key), links, Kind.OTHER, state, reason)
             for directory, name, key, links, state, reason in rows
@@ -59,7 +59,8 @@ class Recorder:
             elif state not in (FileState.SETTLING, FileState.HELD):
                 self.say(root, directory, name, state.value, reason=reason)
         at_us = now_us()
-        self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us))
+        put = self._parts.writer.bulk if is_bulk else self._parts.writer.express
+        put(lambda catalogue: catalogue.observe(observed, at_us))
 
     def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
         """Log what became of files."""
@@ -114,7 +115,7 @@ def identified(
         links,
         origin,
         strong,
-        _KINDS[kind],
+        KINDS[kind],
         quick,
         None if digests is None else Digests(*digests),
         old_directory,

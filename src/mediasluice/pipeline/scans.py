@@ -19,10 +19,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mediasluice.model.files import OPEN_STATES, FileState, Origin
+from mediasluice.pipeline.gates import NameGate
 from mediasluice.pipeline.outcomes import Code, Look
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.decide import Arrival
-from mediasluice.settle.names import held_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,11 +38,17 @@ if TYPE_CHECKING:
 DIRECTORIES_PER_JOB = 64  # chosen: about 20 ms of listing for directories of a hundred files
 FILES_PER_CHUNK = 512  # chosen: 5 ms of reading small files
 BYTES_PER_CHUNK = 64 << 20  # chosen: 10 ms of hashing
+NEW_DIRECTORIES_PER_JOB = 8  # chosen: some ten milliseconds of reading for directories of a hundred files
 NAMES_PER_JOB = 1000  # chosen: 2 ms of looking whether they are really gone
 LISTINGS_AHEAD = 4  # jobs: two for each of the usual two workers
+TAKINGS_AHEAD = 16  # jobs that are not committed yet; beyond, the listing waits for the writer
 CHUNKS_AHEAD = 6
 DEFERRED_LIMIT = 20_000  # new names remembered until the missing ones are known; beyond: a second pass
 BRAKE_COUNT, BRAKE_SHARE = 100, 0.10  # more than both missing in one pass waits for a person
+
+
+Taken = tuple[bytes, tuple[int, int, int, int], int, str, bytes, bytes]
+"""A file that was read together with its directory: name, key, links, kind, BLAKE3, XXH3-128."""
 
 
 class OpenDirectory:
@@ -82,6 +88,7 @@ class Chunk:
     root: Watched
     groups: list[tuple[OpenDirectory, list[Look]]] = field(default_factory=list)
     touched: set[tuple[bytes, bytes]] = field(default_factory=set)
+    places: list[bytes] = field(default_factory=list)  # its directories, where they are known before its groups
     void: bool = False  # its directories moved or its root went away
     counted: bool = False  # its files are taken off what their directories still wait for
     files: int = 0
@@ -125,6 +132,13 @@ class Listing(NamedTuple):
     known: frozenset[bytes]
 
 
+class Taking(NamedTuple):
+    """Token of a job that lists new directories and reads at once what is at rest in them."""
+
+    chunk: Chunk
+    wanted: list[bytes]
+
+
 class Verifying(NamedTuple):
     """Token of a job that makes sure of names that were in no listing."""
 
@@ -149,6 +163,9 @@ class Intake(Protocol):
     def begin_chunk(self, chunk: Chunk) -> None:
         """Send a chunk to the workers and remember that it is under way."""
 
+    def take(self, chunk: Chunk, directories: list[bytes], number: int) -> None:
+        """Have new directories listed and read in one job, as the chunk; ``number`` is that of the pass."""
+
     def note(self, root: Watched, rows: Sequence[Row]) -> None:
         """Record files that are not read."""
 
@@ -163,6 +180,12 @@ class Intake(Protocol):
 
     def hold(self, root: Watched, missing: int, known: int) -> None:
         """Too much is missing: keep it and ask for a review."""
+
+    def compared(self, root: Watched) -> None:
+        """A pass over a root is through."""
+
+    def agree(self, root: Watched) -> None:
+        """A person says that what is missing there is right."""
 
     def release(self, root: Watched, *, accepted: bool) -> None:
         """Nothing that a listing told of is missing: see whether the root is to be held any longer."""
@@ -210,10 +233,12 @@ class Scan:
         self._deferred: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
         self._ready: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
         self._visited: dict[RootId, set[bytes]] = {root.id: set() for root, _ in self.scope}
+        self._again: set[tuple[RootId, bytes]] = set()  # directories whose listing got no answer
         self._blind: dict[RootId, list[bytes]] = {root.id: [] for root, _ in self.scope}
         self._missing: dict[RootId, dict[tuple[bytes, bytes], _Inode]] = {root.id: {} for root, _ in self.scope}
         self._gone: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
         self._arrived: set[_Inode] = set()  # of new names: a missing file that is among them only moved
+        self._plain: set[bytes] = set()  # directories on which a worker died
         self._pending_sizes: dict[int, int] = {}
         self._deferred_files = 0
 
@@ -269,7 +294,12 @@ class Scan:
                 self._finished(self)
 
     def _list_more(self) -> None:
-        while self._frontier and self._listings < LISTINGS_AHEAD and len(self._ready) < DIRECTORIES_PER_JOB * 4:
+        while (
+            self._frontier
+            and self._listings < LISTINGS_AHEAD
+            and self._chunks < TAKINGS_AHEAD
+            and len(self._ready) < DIRECTORIES_PER_JOB * 4
+        ):
             root = self._frontier[-1][0]
             wanted: list[bytes] = []
             while self._frontier and len(wanted) < DIRECTORIES_PER_JOB and self._frontier[-1][0] is root:
@@ -277,6 +307,11 @@ class Scan:
             if root.id in self.cancelled:
                 continue
             known = self._intake.view.signatures(root.id, wanted)
+            if not self._defer:
+                self._take_new(root, [place for place in wanted if place not in known and place not in self._plain])
+                wanted = [place for place in wanted if place in known or place in self._plain]
+            if not wanted:
+                continue
             payload = (
                 tuple(root.spec),
                 self._number,
@@ -285,6 +320,60 @@ class Scan:
             self._listings += 1
             token = Listing(self, root, wanted, frozenset(known))
             self._intake.workers.submit(Lane.BULK, token, "list", payload)
+
+    def _take_new(self, root: Watched, directories: list[bytes]) -> None:
+        """Directories that nobody knows yet, in a pass that has nothing to find out first: list and read in one job."""
+        for begin in range(0, len(directories), NEW_DIRECTORIES_PER_JOB):
+            chunk = Chunk(self, root)
+            self._listings += 1
+            self._chunks += 1
+            self._intake.take(chunk, directories[begin : begin + NEW_DIRECTORIES_PER_JOB], self._number)
+
+    def not_taken(self, chunk: Chunk, directories: list[bytes]) -> None:
+        """A worker died on new directories: list them first and look at their files one by one."""
+        self._listings -= 1
+        self._plain.update(directories)
+        self._frontier.extend((chunk.root, directory) for directory in directories)
+
+    def taken(self, chunk: Chunk, answers: Sequence[tuple[Any, ...]]) -> list[tuple[OpenDirectory, list[Taken]]]:
+        """Take what a worker found and read in new directories; gives what it read, to be recorded."""
+        root, totals = chunk.root, self.totals
+        self._listings -= 1
+        read: list[tuple[OpenDirectory, list[Taken]]] = []
+        for answer in answers:
+            if answer[0] != Code.TAKEN:
+                if answer[0] == Code.UNREADABLE:
+                    self._blind[root.id].append(answer[1])
+                    root.unreadable.add(answer[1])
+                    totals.errors += 1
+                continue
+            _, directory, signature, listed_ns, below, files, size, ignored, errors, unread, ready, rest = answer
+            self._visited[root.id].add(directory)
+            self._frontier.extend((root, place) for place in below)
+            if root.id in self.cancelled:
+                continue
+            totals.files += files
+            totals.size += size
+            totals.ignored += ignored
+            totals.errors += errors
+            here = OpenDirectory(directory, signature, listed_ns, len(rest))
+            here.clean = not errors
+            notes = [(directory, name, key, links, FileState(state), why) for name, key, links, state, why in unread]
+            for note in notes:
+                self._count_unread(note[4])
+                here.clean = here.clean and note[4] not in OPEN_STATES
+                here.has_held = here.has_held or note[4] is FileState.HELD
+            if notes:
+                self._intake.note(root, notes)
+            if rest:
+                now_s = time.monotonic()
+                looks = [Look(name, _LISTED, now_s, 0, 0.0, key, None, stat_only=False) for name, key in rest]
+                self._ready.append((root, here, looks))
+            chunk.groups.append((here, []))
+            read.append((here, ready))
+            chunk.files += len(ready)
+            chunk.size += sum([item[1][1] for item in ready])
+        return read
 
     def _list_known(self) -> bool:
         """A fast pass: let workers compare the times of known directories; ``False`` when all were handed out."""
@@ -300,25 +389,29 @@ class Scan:
         return True
 
     def _all_known(self) -> Iterator[tuple[Watched, list[_KnownDirectory]]]:
-        """Every known directory of the scope that was not visited yet, and the starting points, in parts of one root."""
+        """The starting points and every known directory below them that was not visited yet, in parts of one root."""
         for root, start in self.scope:
-            visited = self._visited[root.id]
-            known = self._intake.view.directories(root.id, start)
-            wanted = [(place, sign, None if sign is None else ns) for place, sign, ns in known if place not in visited]
-            if not any(place == start for place, _, _ in wanted):
-                wanted.insert(0, (start, None, None))
-            for begin in range(0, len(wanted), DIRECTORIES_PER_JOB):
-                if root.id not in self.cancelled:
-                    yield root, wanted[begin : begin + DIRECTORIES_PER_JOB]
+            yield root, [(start, None, None)]
+            visited, view = self._visited[root.id], self._intake.view
+            wanted = (
+                (directory, signature, None if signature is None else mtime_ns)
+                for directory, signature, mtime_ns in view.directories(root.id, start)
+                if directory not in visited
+            )
+            while root.id not in self.cancelled and (part := list(itertools.islice(wanted, DIRECTORIES_PER_JOB))):
+                yield root, part
 
     def listed(self, token: Listing, answers: Sequence[tuple[Any, ...]] | None) -> None:
-        """Take what a worker found in some directories; ``None`` if it died: then nothing may be concluded."""
+        """Take what a worker found in some directories; ``None`` if it died: try once more, then conclude nothing."""
         root = token.root
         self._listings -= 1
         if answers is None:
-            self._blind[root.id].extend(token.wanted)
-            root.unreadable.update(token.wanted)
-            self.totals.errors += len(token.wanted)
+            blind = [directory for directory in token.wanted if (root.id, directory) in self._again]
+            self._frontier.extend((root, directory) for directory in token.wanted if directory not in blind)
+            self._again.update((root.id, directory) for directory in token.wanted)
+            self._blind[root.id].extend(blind)
+            root.unreadable.update(blind)
+            self.totals.errors += len(blind)
             return
         for answer in answers:
             if answer[0] == Code.LISTED:
@@ -375,6 +468,7 @@ class Scan:
     ) -> _Differences:
         """Hold a listing against the rows of its directory; what remains in ``rows`` is not there any more."""
         found = _Differences([], [], [])
+        gate = NameGate(root.junk, root.rules.stale_after_s, directory)
         totals, now_s = self.totals, time.monotonic()
         for name, size, mtime_ns, ctime_ns, ino, links in entries:
             key = (ino, size, mtime_ns, ctime_ns)
@@ -386,7 +480,7 @@ class Scan:
                 totals.unchanged += 1
                 totals.done_files += 1
                 totals.done_size += size
-            elif (reason := unread_reason(root, directory, name, key)) is not None:
+            elif (reason := gate.unread(name, key)) is not None:
                 state, why = reason
                 self._count_unread(state)
                 found.is_open = found.is_open or state in OPEN_STATES
@@ -555,20 +649,6 @@ def _gone(directory: bytes, rows: Mapping[bytes, Known]) -> dict[tuple[bytes, by
 def is_too_much(missing: int, known: int) -> bool:
     """Whether so many of the known files are missing at once that a person should agree first."""
     return missing > max(BRAKE_COUNT, BRAKE_SHARE * known)
-
-
-def unread_reason(
-    root: Watched, directory: bytes, name: bytes, key: tuple[int, int, int, int]
-) -> tuple[FileState, str] | None:
-    """Why a file is not read, judged by its name and its size; the order of the gates is held < junk < empty."""
-    _, size, mtime_ns, ctime_ns = key
-    if (pattern := held_by(name, directory)) is not None:
-        if time.time() - max(mtime_ns, ctime_ns) / 1e9 >= root.rules.stale_after_s:
-            return FileState.JUNK, f"stale temporary name: {pattern}"
-        return FileState.HELD, f"temporary name: {pattern}"
-    if (pattern := root.junk.match(name)) is not None:
-        return FileState.JUNK, f"pattern: {pattern}"
-    return (FileState.EMPTY, "no bytes yet") if not size else None
 
 
 def _below(directory: bytes, start: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,7 @@ from mediasluice.pipeline.outcomes import Code, Look
 from mediasluice.pipeline.parts import now_us
 from mediasluice.pipeline.recording import identified
 from mediasluice.pipeline.workers import Lane
-from mediasluice.settle.decide import Arrival
+from mediasluice.settle.decide import UNPROVEN_LOOKS, Arrival
 from mediasluice.settle.tracker import Learned
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Filling(NamedTuple):
 
 
 class Upkeep:
-    """Slow work, in small portions. ``in_window`` is ``None`` where full digests are never put off."""
+    """Slow work, in small portions. ``in_window`` says whether full digests that were put off may be computed now."""
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class Upkeep:
         mark_dirty: Callable[[Watched, bytes], None],
         *,
         missing_s: float,
-        in_window: Callable[[], bool] | None,
+        in_window: Callable[[], bool],
     ) -> None:
         self._parts = parts
         self._roots = roots
@@ -73,7 +74,7 @@ class Upkeep:
             return
         self._next_s = now_s + ROUND_S
         self.keep_learned()
-        if self._in_window is not None and not self._filling and self._in_window():
+        if not self._filling and self._in_window():
             self._fill()
         if now_s >= self._next_prune_s:
             self._next_prune_s = now_s + PRUNE_S
@@ -99,7 +100,8 @@ class Upkeep:
             if root is None or root.state is RootState.OFFLINE:
                 continue
             key = (row.key.ino, row.key.size, row.key.mtime_ns, row.key.ctime_ns)
-            look = Look(row.name, int(Arrival.LISTED), time.monotonic(), 0, 0.0, key, None, False)
+            # It settled once at this key: as long as it still has it, the gate has nothing to wait for.
+            look = Look(row.name, int(Arrival.LISTED), -math.inf, UNPROVEN_LOOKS, 0.0, key, None, False)
             by_root.setdefault(row.root, {}).setdefault(row.directory, []).append(tuple(look))
         for root_id, directories in by_root.items():
             root = self._roots[root_id]
@@ -119,7 +121,7 @@ class Upkeep:
         for (directory, name), outcome in zip(token.paths, answer.value, strict=True):
             if outcome[0] == Code.READY:
                 files.append(identified(token.root.id, directory, name, Origin.SCAN, outcome))
-            else:
+            elif outcome[0] != Code.WAIT:  # somebody is at it: an event follows
                 self._mark_dirty(token.root, directory)
         if files:
             at_us = now_us()

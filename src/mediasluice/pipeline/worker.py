@@ -92,6 +92,7 @@ def main() -> None:
 
     verbs: dict[str, Callable[[Any], object]] = {
         "list": examine.list_directories,
+        "take": examine.take_directories,
         "look": lambda payload: examine.look_at_files(payload, progress),
         "absent": examine.which_are_absent,
     }

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BULK_NICENESS = 5  # chosen: beside a service that must answer, bulk reading yields the processor
 
 
+PIPE_SIZE = 1 << 20  # bytes: a worker puts a whole answer there and goes on, whether or not somebody reads it yet
+
+
 class Lane(Enum):
     """Who waits for the answer."""
 
@@ -125,6 +128,9 @@ class Workers:
             entry = jobs.get()[2]
             if entry is None:
                 break
+            if process.poll() is not None:  # it was killed while it had nothing to do
+                _end(process)
+                process = self._spawn(index, niceness)
             token, verb, payload = entry
             self._busy[index] = Busy(token, time.monotonic(), 0)
             answer = self._ask(index, process, token, verb, payload)
@@ -140,7 +146,9 @@ class Workers:
 
     def _spawn(self, index: int, niceness: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pipesize=PIPE_SIZE
+        )
         self._processes[index] = process
         if self._closing:
             process.kill()

@@ -63,6 +63,10 @@ def serve(
     control = Server(data / SOCKET_NAME, Answers(service).verbs())
     try:
         control.start()
+    except BaseException:
+        service.stop()
+        raise
+    try:
         log.info("started", pid=os.getpid(), data=str(data), document=str(loaded.path) if loaded.path else None)
         for line in _banner(loaded, data, roots):
             announce(line)

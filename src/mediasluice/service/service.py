@@ -91,7 +91,8 @@ class Service:
             import signal  # noqa: PLC0415
 
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease must not end the process
-        sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
+        if self._is_service:
+            sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
         refuse_overlap({library.name: library.path for library in libraries})
         writer = wiring.writer(
             self.data,
@@ -104,13 +105,14 @@ class Service:
         try:
             roots = [self._register(writer, library) for library in libraries]
             with View.open(catalogue_file(self.data)) as view:
-                present = {root.id: view.present(root.id) for root in roots}
+                for root in roots:
+                    root.baseline = _is_new(view, root)
                 knows_files = view.knows_files()
-            for root in roots:
-                root.baseline = not present[root.id]
             if self._is_service:
-                ids = [root.id for root in roots]
-                writer.call(lambda catalogue: catalogue.watch_only(ids))
+                watched = [root.id for root in roots if root.mode is not WatchMode.OFF]
+                writer.call(lambda catalogue: catalogue.watch_only(watched))
+                for number in watched:
+                    writer.call(lambda catalogue, number=number: catalogue.watch(number, watched=True))  # type: ignore[misc]
         except BaseException as error:
             writer.close()
             self._lock.release()
@@ -122,6 +124,7 @@ class Service:
             writer,
             is_service=self._is_service,
             knows_files=knows_files,
+            in_window=lambda: wiring.may_read_in_full(self.settings),
             log=self.log,
         )
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
@@ -136,7 +139,8 @@ class Service:
 
     def _register(self, writer: Writer, library: Library) -> Watched:
         row = writer.call(lambda catalogue: catalogue.register(library, None))
-        check = self._check(library.path, row.identity, had_files=row.has_files)
+        had_files = row.has_files or writer.call(lambda catalogue: bool(catalogue.departed([row.id], 1)))
+        check = self._check(library.path, row.identity, had_files=had_files)
         if row.identity is None:
             if not check.online:
                 writer.call(lambda catalogue: catalogue.unregister(row.id))
@@ -219,7 +223,10 @@ class Service:
                 was_offline = root.state is RootState.OFFLINE
                 check = self._check(root.path, root.identity, had_files=was_offline and not root.baseline)
                 if check.online != (not was_offline):
-                    self._root_changed(root, check)
+                    try:
+                        self._root_changed(root, check)
+                    except (OSError, SluiceError) as error:  # it went away again: the next round says more
+                        self.log.warning("root_unsteady", library=root.library, reason=str(error))
 
     def _root_changed(self, root: Watched, check: RootCheck) -> None:
         intake = self._host.intake
@@ -232,7 +239,12 @@ class Service:
                 )
             )
             return
-        if root.source is not None or self._arm(root):
+        if wiring.is_mounted_otherwise(root):  # it was away when its rules were compiled, or has moved to a server
+            self.ask(lambda: intake.remove(root))
+            self.log.info("root_online", library=root.library, path=text(root.path))
+            library = Library(root.library, root.path, root.rules, root.watch)
+            self.attach(self._register(self._host.writer, library))
+        elif root.source is not None or self._arm(root):
             intake.post(lambda: intake.online(root))
 
     # -- changes of the configuration -------------------------------------------------------------
@@ -268,7 +280,7 @@ class Service:
         """Take a registered root into the running intake."""
         intake = self._host.intake
         with View.open(catalogue_file(self.data)) as view:
-            root.baseline = not view.present(root.id)
+            root.baseline = _is_new(view, root)
         self.ask(lambda: intake.add(root))
         if root.mode is WatchMode.OFF:
             return
@@ -292,6 +304,7 @@ class Service:
             )
         )
         root.identity = identity
+        self.ask(lambda: self._host.intake.agree(root))
 
     def bring_online(self, root: Watched) -> None:
         """Take an accepted root back."""
@@ -303,15 +316,21 @@ class Service:
         """Run something on the intake thread and wait for its answer."""
         answered = threading.Event()
         result: list[_T] = []
+        failure: list[Exception] = []
 
         def run() -> None:
             try:
                 result.append(question())
+            except Exception as error:  # noqa: BLE001 - whoever asked gets it: a question must not end the intake
+                failure.append(error)
             finally:
                 answered.set()
 
         self._host.intake.post(run)
-        if not answered.wait(ANSWER_S) or not result:
+        answered.wait(ANSWER_S)
+        if failure:
+            raise failure[0]
+        if not result:
             message = "the service is too busy to answer"
             raise SluiceError(message, hint="try again; if it stays like this, see the log of the service")
         return result[0]
@@ -347,3 +366,8 @@ class Service:
             self.log.error("disk_full", path=str(self.data), reason=str(error), next="free some room; intake waits")
         else:
             self.log.info("disk_has_room", path=str(self.data))
+
+
+def _is_new(view: View, root: Watched) -> bool:
+    """Whether nothing is known of a root; what departed and is not decided yet counts as known."""
+    return not view.present(root.id) and not view.departed(root.id)

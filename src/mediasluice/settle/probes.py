@@ -98,6 +98,15 @@ def writer_of(fd: int, *, leases: bool = HAS_LEASES) -> Writer:
     return Writer.FREE
 
 
+def is_free_at_last(fd: int) -> bool:
+    """Whether nobody writes the file of ``fd``, asked right before it is closed: the close drops the lease."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError:
+        return False  # busy, or nobody can tell: the longer look finds out
+    return True
+
+
 def _writer_by_sharing(fd: int) -> Writer:
     """Windows: open the same file again and allow nobody else to write. Elsewhere nothing can be told."""
     if sys.platform != "win32":

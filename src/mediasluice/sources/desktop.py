@@ -105,7 +105,10 @@ class WatchdogSource:
     def coverage(self) -> Coverage:
         """Never complete: the whole root is to be passed over regularly as well."""
         reason = self._ended or "events of this system can be lost without notice: the tree is compared regularly"
-        return Coverage(int(self._observer is not None), self._overflows, (b"",), reason)
+        observer = self._observer
+        if observer is not None and not observer.is_alive():
+            reason = "watchdog's thread has ended"
+        return Coverage(int(observer is not None), self._overflows, (b"",), reason)
 
     def close(self) -> None:
         """Stop watchdog's threads."""
@@ -131,8 +134,8 @@ class WatchdogSource:
         self._wake()
 
     def _translate(self, event: FileSystemEvent, now: float, out: list[Sighting]) -> None:
-        if event.is_synthetic:
-            return  # one per file below a directory that came or moved; the directory's own event covers them
+        if event.is_synthetic and event.event_type == "moved":
+            return  # one per file below a directory that was renamed; the directory's own event covers them
         path = self._relative(event.src_path)
         target = self._relative(event.dest_path) if event.event_type == "moved" else None
         if event.is_directory:

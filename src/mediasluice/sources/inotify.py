@@ -119,11 +119,12 @@ class InotifySource:
         self._inbox = Inbox()
         self._table: WatchTable  # from start() on, as the instance
         self._left: dict[int, _Left] = {}  # by cookie, in the order of time
-        self._left_names: dict[tuple[Directory, bytes], int] = {}
+        self._left_paths: dict[bytes, int] = {}
         self._adrift: deque[tuple[float, Directory]] = deque()
         self._uncovered: dict[tuple[Directory, bytes], str] = {}
         self._unmounted: list[tuple[Directory, bytes]] = []
         self._walks: deque[_Walk] = deque()
+        self._parked: list[tuple[Directory, bytes]] = []  # places to walk in a directory that is adrift
         self._sweep = 0
         self._sweep_again = False
         self._overflows = 0
@@ -189,11 +190,12 @@ class InotifySource:
             self._instance = None
             self._table.clear()
             self._left.clear()
-            self._left_names.clear()
+            self._left_paths.clear()
             self._adrift.clear()
             self._uncovered.clear()
             self._unmounted.clear()
             self._walks.clear()
+            self._parked.clear()
             self._out.clear()
 
     @contextmanager
@@ -222,7 +224,8 @@ class InotifySource:
         try:
             instance = Instance(self._path, self._mask)
         except OSError as error:
-            hint = "sudo sysctl -w fs.inotify.max_user_instances=1024" if error.errno == errno.EMFILE else None
+            raise_it = "sudo sysctl -w fs.inotify.max_user_instances=1024, or raise the limit of open files (ulimit -n)"
+            hint = raise_it if error.errno == errno.EMFILE else None
             raise Unavailable(f"no inotify instance: {error.strerror}", path=place, hint=hint) from error
         try:
             self._table = WatchTable(instance, self._budget)
@@ -245,6 +248,7 @@ class InotifySource:
             taken += len(chunk)
             self._parse(chunk, now)
         self._remount()
+        self._unpark()
         for _ in range(VISITS):
             if not self._walks or self._ended:
                 break
@@ -316,7 +320,7 @@ class InotifySource:
         if mask & IN_UNMOUNT and directory is not None and directory.parent is not None:
             self._unmounted.append((directory.parent, directory.name))
         if mask & IN_IGNORED:
-            self._table.ended(watch)
+            self._adrift.extend((now, orphan) for orphan in self._table.ended(watch))
 
     def _about_name(
         self, watch: int, directory: bytes, name: bytes, mask: int, cookie: int, now: float, *, wanted: bool
@@ -327,7 +331,8 @@ class InotifySource:
         if mask & IN_MOVED_FROM:
             self._leave(cookie, _Left(now, above, directory, name, wanted, None, is_directory=False))
             return
-        self._depart_namesake(above, name, now, cookie)
+        if self._left_paths:
+            self._depart_namesake(join(directory, name), now, cookie)
         left = self._take_left(cookie) if mask & IN_MOVED_TO else None
         if left is not None and left.wanted and not wanted:
             self._out.append(Sighting(self._id, left.directory, left.name, What.DEPARTED, now))
@@ -343,11 +348,11 @@ class InotifySource:
         assert above is not None, "its path is known"
         path = join(directory, name)
         if mask & IN_CREATE:
-            self._depart_namesake(above, name, now, cookie)
+            self._depart_namesake(path, now, cookie)
             self._rules.forget(path)
             self._arrive(above, name)
         elif mask & IN_MOVED_TO:
-            self._depart_namesake(above, name, now, cookie)
+            self._depart_namesake(path, now, cookie)
             self._directory_arrived(above, name, path, self._take_left(cookie), now)
         elif mask & (IN_MOVED_FROM | IN_DELETE):
             wanted = self._rules.directory(path) is None
@@ -400,20 +405,19 @@ class InotifySource:
 
     def _leave(self, cookie: int, left: _Left) -> None:
         self._left[cookie] = left
-        self._left_names[left.above, left.name] = cookie
+        self._left_paths[left.path] = cookie
 
     def _take_left(self, cookie: int) -> _Left | None:
         left = self._left.pop(cookie, None)
-        if left is not None and self._left_names.get((left.above, left.name)) == cookie:
-            del self._left_names[left.above, left.name]
+        if left is not None and self._left_paths.get(left.path) == cookie:
+            del self._left_paths[left.path]
         return left
 
-    def _depart_namesake(self, above: Directory, name: bytes, now: float, cookie: int) -> None:
-        """Something new has a name whose former bearer was seen leaving: that one is gone, and first."""
-        if self._left_names:
-            waiting = self._left_names.get((above, name), cookie)
-            if waiting != cookie:
-                self._depart(waiting, now)
+    def _depart_namesake(self, path: bytes, now: float, cookie: int = 0) -> None:
+        """Something is at a path whose former bearer was seen leaving: that one is gone, and first."""
+        waiting = self._left_paths.get(path, cookie)
+        if waiting != cookie:
+            self._depart(waiting, now)
 
     def _depart_below(self, directory: bytes, now: float) -> None:
         prefix = directory + b"/"
@@ -440,9 +444,7 @@ class InotifySource:
                 self._table.drop(directory)
 
     def _place(self, directory: Directory, above: Directory, name: bytes, now: float) -> None:
-        occupant = self._table.place(directory, above, name)
-        if occupant is not None:
-            self._adrift.append((now, occupant))
+        self._adrift.extend((now, displaced) for displaced in self._table.place(directory, above, name))
         directory.seen = self._sweep
 
     def _set_adrift(self, directory: Directory, now: float) -> None:
@@ -485,7 +487,8 @@ class InotifySource:
         above, name = walk.stack.pop()
         outer = self._table.path_of(above)
         if outer is None:
-            return  # the directory above left meanwhile
+            self._parked.append((above, name))  # the directory above is under way; it may arrive in this tree
+            return
         path = join(outer, name) if name else outer
         if self._rules.directory(path) is not None:
             known = above.child(name)
@@ -514,9 +517,15 @@ class InotifySource:
 
     def _watch(self, above: Directory, name: bytes, path: bytes, now: float) -> Directory:
         directory, was_watched = self._table.enter(above, name, path)
+        if directory is above and above.parent is not None:
+            # Another one is at the place of the directory above, and that one in it: begin again from there.
+            self._arrive(above.parent, above.name)
+            self._set_adrift(above, now)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if was_watched and above.child(name) is not directory and not self._turned_up(directory, path, now):
             raise OSError(errno.EEXIST, "the same directory is watched under another path")
         self._place(directory, above, name, now)
+        self._depart_namesake(path, now)
         return directory
 
     def _list(
@@ -597,6 +606,15 @@ class InotifySource:
                     if error.errno not in GONE:
                         continue  # it is there and cannot be watched anew; the old watch still holds
             self._table.drop(directory)
+
+    def _unpark(self) -> None:
+        """Walk what had to wait for the directory above it to arrive, and forget what left with it."""
+        parked, self._parked = self._parked, []
+        for above, name in parked:
+            if self._table.path_of(above) is not None:
+                self._arrive(above, name)
+            elif above in self._table:
+                self._parked.append((above, name))
 
     def _remount(self) -> None:
         """Where a file system was unmounted inside the tree, the directory under it shows again."""

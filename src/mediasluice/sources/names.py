@@ -313,20 +313,21 @@ def _compile(base: bytes, label: str, lines: Sequence[str], *, problems: dict[by
     # Imported here: 30 ms that a library without patterns of its own does not pay.
     from pathspec import GitIgnoreSpec  # noqa: PLC0415 - as it says
 
-    usable = list(lines)
+    usable = []
     for at, line in enumerate(lines):
         if problems is not None and (not line.strip() or line.startswith("#")):
             continue
         try:
-            meaningless = GitIgnoreSpec.from_lines([line]).patterns[0].include is None
+            means_something = any(pattern.include is not None for pattern in GitIgnoreSpec.from_lines([line]).patterns)
         except ValueError:
-            meaningless = True
-        if meaningless and problems is None:
+            means_something = False
+        if means_something:
+            usable.append(line)
+        elif problems is None:
             hint = "begin it with a backslash to mean the character '#'" if line.startswith("#") else None
             raise BadSetting(f"{label}: {line!r} is not a pattern", hint=hint)
-        if meaningless and problems is not None:
+        else:
             problems[base] = f"{text(IGNORE_FILE)}, line {at + 1}: {line!r} is not a pattern"
-            usable[at] = ""
     return _Patterns(base, label, GitIgnoreSpec.from_lines(usable), usable)
 
 

@@ -102,7 +102,7 @@ class _Place:
             longest = max(len(mount.point) for mount in under)
             mount = [mount for mount in under if len(mount.point) == longest][-1]  # the last one covers the others
             below = os.path.relpath(path, mount.point)
-            parts.append((mount.device, os.path.normpath(mount.inner + b"/" + below)))
+            parts.append((mount.device, os.path.normpath(mount.inner.rstrip(b"/") + b"/" + below)))
         return cls(path, chain[0], frozenset(inode for inode in chain if inode is not None), tuple(parts))
 
     def overlaps(self, other: _Place) -> bool:

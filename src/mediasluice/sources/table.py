@@ -111,19 +111,26 @@ class WatchTable:
         """Ask the kernel whether ``path`` is this very directory. Raises ``OSError`` when nothing is there."""
         return self._instance.add(path) == directory.watch
 
-    def place(self, directory: Directory, above: Directory, name: bytes) -> Directory | None:
-        """Put a directory where it is; gives the one that the table had there, which is adrift now."""
+    def place(self, directory: Directory, above: Directory, name: bytes) -> list[Directory]:
+        """Put a directory where it is; gives those that the table had wrong because of that, which are adrift now."""
         occupant = above.child(name)
         if occupant is directory:
-            return None
-        if occupant is not None:
-            self.detach(occupant)
+            return []
+        displaced = [] if occupant is None else [occupant]
         self.detach(directory)
+        # A directory is never inside itself: where the table says so, what is between the two is somewhere else by now.
+        between = above
+        while between.parent is not None and between.parent is not directory:
+            between = between.parent
+        if between.parent is directory:
+            displaced.append(between)
+        for other in displaced:
+            self.detach(other)
         directory.parent, directory.name = above, name
         if above.children is None:
             above.children = {}
         above.children[name] = directory
-        return occupant
+        return displaced
 
     def detach(self, directory: Directory) -> None:
         """Set a directory adrift: what happens in it and below is in no known place."""
@@ -148,16 +155,24 @@ class WatchTable:
                 self._budget.give()
                 self._forget_watch(directory.watch)
 
-    def ended(self, watch: int) -> None:
-        """The kernel said its last word (``IN_IGNORED``) about a watch; its number may be used again from here on."""
+    def ended(self, watch: int) -> list[Directory]:
+        """The kernel said its last word (``IN_IGNORED``) about a watch; its number may be used again from here on.
+
+        Gives the directories that the table had in that one: they are adrift now.
+        """
         if watch in self._removed:
             self._removed.discard(watch)
-            return
+            return []
         directory = self._directories.pop(watch, None)
-        if directory is not None:
-            self.detach(directory)
-            self.paths.pop(watch, None)
-            self._budget.give()
+        if directory is None:
+            return []
+        self._budget.give()
+        self.detach(directory)
+        self.paths.clear()
+        orphans = list((directory.children or {}).values())
+        for orphan in orphans:
+            self.detach(orphan)
+        return orphans
 
     def lost_events(self) -> None:
         """Events were lost, perhaps the last words about removed watches too: wait for them no longer."""

@@ -86,6 +86,7 @@ def host(
     *,
     is_service: bool,
     knows_files: bool,
+    in_window: Callable[[], bool],
     log: Log,
 ) -> Host:
     """Connect the stages."""
@@ -94,13 +95,12 @@ def host(
     workers = Workers(
         bulk=settings.work.readers, express=1 if is_service else 0, wake=wake.set, niceness=5 if is_service else 0
     )
-    hours = settings.fingerprints.offpeak
     intake = Intake(
         roots,
         Options(
             audit_s=settings.schedules.audit if is_service else None,
             missing_s=settings.retention.missing,
-            in_window=None if settings.fingerprints.full == "auto" else lambda: hours.contain(datetime.now().time()),  # noqa: DTZ005 - the window is in local time
+            in_window=in_window,
             knows_files=knows_files,
         ),
         tracker=tracker,
@@ -111,6 +111,12 @@ def host(
         wake=wake,
     )
     return Host(data, wake, writer, workers, intake, tracker)
+
+
+def may_read_in_full(settings: Settings) -> bool:
+    """Whether full digests that are owed may be computed now."""
+    hours = settings.fingerprints.offpeak
+    return settings.fingerprints.full == "auto" or hours.contain(datetime.now().time())  # noqa: DTZ005 - in local time
 
 
 def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings, own: tuple[bytes, ...]) -> Watched:
@@ -131,6 +137,9 @@ def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings
         exclude=rules.exclude,
         own=own,
         kinds=rules.kinds,
+        junk=rules.junk,
+        junk_exclude_extensions=rules.junk_exclude_extensions,
+        stale_after_s=rules.stale_after_s,
         max_size=rules.max_size,
         algorithms=tuple(sorted(settings.algorithms())),
         rules_digest=xxh3_128_digest(
@@ -163,6 +172,12 @@ def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings
         reason=check.reason,
         is_traced=settings.system.log_level == "debug",
     )
+
+
+def is_mounted_otherwise(root: Watched) -> bool:
+    """Whether the mount under a root is of another sort than the one that its rules were compiled for."""
+    now = mount_of(root.path)
+    return (now.type, now.kind, now.exported) != (root.mount.type, root.mount.kind, root.mount.exported)
 
 
 def source(root: Watched, readers: Readers, budget: WatchBudget, wake: Callable[[], None]) -> Source:

@@ -19,9 +19,7 @@ def _states(file: Path, root: RootId, directory: bytes = b"") -> dict[bytes, Fil
 
 
 @pytest.mark.parametrize("state", [FileState.SETTLING, FileState.HELD, FileState.EMPTY, FileState.UNREADABLE])
-def test_a_rewritten_file_keeps_what_is_known(
-    catalogue: Catalogue, root: RootId, file: Path, state: FileState
-) -> None:
+def test_a_rewritten_file_keeps_what_is_known(catalogue: Catalogue, root: RootId, file: Path, state: FileState) -> None:
     """A catalogued file that settles again keeps content and key, tells nothing, and is no copy meanwhile."""
     one = identified(root, b"x", b"one", ino=7)
     catalogue.record([one, identified(root, b"y", b"one")], 10)

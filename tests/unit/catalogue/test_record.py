@@ -38,7 +38,7 @@ def test_a_changed_file_is_a_version(catalogue: Catalogue, root: RootId, file: P
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one chunk", "one by one"])
-def test_a_copy_is_told_of(catalogue: Catalogue, root: RootId, file: Path, together: bool) -> None:
+def test_a_copy_is_told_of(catalogue: Catalogue, root: RootId, file: Path, *, together: bool) -> None:
     """A file whose content another inode has is a duplicate of that file; the first of them is none."""
     files = [identified(root, b"a", b"same"), identified(root, b"b", b"same"), identified(root, b"c", b"other")]
     chunks = [files] if together else [[one] for one in files]
@@ -51,7 +51,7 @@ def test_a_copy_is_told_of(catalogue: Catalogue, root: RootId, file: Path, toget
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one chunk", "one by one"])
-def test_hard_links_are_no_copies(catalogue: Catalogue, root: RootId, file: Path, together: bool) -> None:
+def test_hard_links_are_no_copies(catalogue: Catalogue, root: RootId, file: Path, *, together: bool) -> None:
     """Two names of one inode are two files and no duplicates, also beside a true copy."""
     files = [
         identified(root, b"a", b"same", ino=7, links=2),
@@ -75,7 +75,9 @@ def test_equal_inode_numbers_of_two_disks_are_copies(catalogue: Catalogue, root:
 def test_files_without_inodes_are_copies(catalogue: Catalogue, root: RootId) -> None:
     """Where inodes are not stable every name is a file of its own."""
     [one] = catalogue.record([identified(root, b"a", b"same", ino=0)], 10)
-    [two, three] = catalogue.record([identified(root, b"b", b"same", ino=0), identified(root, b"c", b"same", ino=0)], 20)
+    [two, three] = catalogue.record(
+        [identified(root, b"b", b"same", ino=0), identified(root, b"c", b"same", ino=0)], 20
+    )
     assert two.duplicate_of == one.file
     assert three.duplicate_of in {one.file, two.file}
 
@@ -101,7 +103,12 @@ def test_a_rename_in_place_is_renamed(catalogue: Catalogue, root: RootId, file: 
 def test_the_same_inode_goes_before_the_same_name(catalogue: Catalogue, root: RootId) -> None:
     """Of several departed files with equal content the one with the inode is the file, else the one with the name."""
     first, second, third = catalogue.record(
-        [identified(root, b"a/x", b"one", ino=1), identified(root, b"a/y", b"one", ino=2), identified(root, b"a/z", b"one", ino=3)], 10
+        [
+            identified(root, b"a/x", b"one", ino=1),
+            identified(root, b"a/y", b"one", ino=2),
+            identified(root, b"a/z", b"one", ino=3),
+        ],
+        10,
     )
     catalogue.depart_tree(root, b"a", 20)
     verdicts = catalogue.record([identified(root, b"b/x", b"one", ino=2), identified(root, b"b/z", b"one", ino=9)], 30)
@@ -278,7 +285,9 @@ def test_a_quick_digest_follows_a_move(catalogue: Catalogue, root: RootId) -> No
         [identified(root, b"x", b"one", ino=7, full=False), identified(root, b"y", b"two", ino=8)], 10
     )
     catalogue.depart(root, [(b"", b"x"), (b"", b"y")], 20)
-    moved = catalogue.record([identified(root, b"a/x", b"one", ino=7), identified(root, b"a/y", b"two", ino=8, full=False)], 30)
+    moved = catalogue.record(
+        [identified(root, b"a/x", b"one", ino=7), identified(root, b"a/y", b"two", ino=8, full=False)], 30
+    )
     assert [verdict.file for verdict in moved] == [one.file, two.file]
     assert [verdict.outcome for verdict in moved] == [Outcome.MOVED] * 2
 

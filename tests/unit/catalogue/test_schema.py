@@ -8,7 +8,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from mediasluice.catalogue.connect import MIGRATIONS, SCHEMA_VERSION, schema_text
+from mediasluice.catalogue.connect import MIGRATIONS, SCHEMA_VERSION
+from mediasluice.catalogue.opening import schema_text
 from mediasluice.catalogue.schema import METADATA, schema_sql
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.model.flow import RootId
@@ -16,7 +17,7 @@ from tests.catalogues import add_root, identified
 
 
 def test_the_stored_schema_is_current() -> None:
-    """schema.sql is what the tables say; else run: python -m mediasluice.catalogue.schema > .../schema.sql"""
+    """The text in schema.sql is what the tables say; else write it anew, as schema.py tells."""
     assert schema_text() == schema_sql()
 
 
@@ -55,15 +56,14 @@ def _plan(connection: sqlite3.Connection, statement: str) -> str:
 
 def _ordinary_day(catalogue: Catalogue, root: RootId) -> None:
     one = identified(root, b"a/x", b"one", ino=7)
-    for files in ([one], [one], [identified(root, b"b/y", b"one", ino=8)], [identified(root, b"b/y", b"two", ino=8)]):
-        catalogue.record(files, 10)
+    for file in (one, one, identified(root, b"b/y", b"one", ino=8), identified(root, b"b/y", b"two", ino=8)):
+        catalogue.record([file], 10)
     catalogue.record([identified(root, b"c/x", b"one", ino=7, old=b"a/x")], 20)
     catalogue.move(root, b"c", b"x", b"d", b"x", one.key, 1, 30)
     catalogue.depart(root, [(b"d", b"x")], 40)
     catalogue.record([identified(root, b"e/x", b"one", ino=9)], 50)
     catalogue.depart_tree(root, b"e", 60)
-    files = [row.file for row in catalogue.departed([root], 100)]
-    catalogue.delete(files, 70)
+    catalogue.delete([row.file for row in catalogue.departed([root], 100)], 70)
     catalogue.record([identified(root, b"f/x", b"one"), identified(root, b"f/y", b"one", full=False)], 80)
     catalogue.move_tree(root, b"f", b"g", 90)
     catalogue.prune(100)

@@ -9,6 +9,7 @@ from mediasluice.catalogue import view as module
 from mediasluice.catalogue.rows import DuplicateTotals
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View, event_id
+from mediasluice.errors import ConfigError
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.roots import Library, RootIdentity, Rules
@@ -67,7 +68,7 @@ def test_a_reader_that_stops_holds_nothing(catalogue: Catalogue, root: RootId, f
     catalogue.record([identified(root, b"%d" % n, b"%d" % n) for n in range(50)], 10)
     with View.open(file) as view:
         for lines in (view.files(), view.events()):
-            next(lines)  # type: ignore[call-overload]
+            next(lines)
             busy, left, done = catalogue._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             assert (busy, left, done) == (0, 0, 0)
 
@@ -197,8 +198,22 @@ def test_an_empty_catalogue_answers(catalogue: Catalogue, file: Path) -> None:
     """Every question has an answer before anything was recorded."""
     with View.open(file) as view:
         assert (view.head(), view.roots(), view.counts(), view.learned()) == (0, [], {}, {})
-        assert list(view.files()) == list(view.events()) == list(view.duplicates()) == []
+        assert [*view.files(), *view.events(), *view.duplicates()] == []
         assert view.duplicate_totals() == (0, 0, 0)
         assert not view.knows_files()
         assert view.history(b"/x") == (None, [])
         assert view.lacking_full(5) == []
+
+
+def test_damage_that_is_found_while_reading_is_said_so(tmp_path: Path) -> None:
+    """A page that went bad is an error about the catalogue, not about SQL."""
+    file = tmp_path / "catalogue.sqlite"
+    with Catalogue.open(file) as catalogue:
+        root = add_root(catalogue)
+        catalogue.record([identified(root, b"%d" % n, b"%d" % n) for n in range(3_000)], 10)
+    whole = bytearray(file.read_bytes())
+    middle = len(whole) // 2
+    whole[middle:] = b"\x55" * (len(whole) - middle)
+    file.write_bytes(whole)
+    with View.open(file) as view, pytest.raises(ConfigError, match="damaged"):
+        list(view.files())

@@ -157,7 +157,7 @@ def test_a_path_of_more_than_4096_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("what", ["missing", "file", "link"])
 def test_a_directory_that_is_none_has_vanished(what: str, tmp_path: Path) -> None:
-    """Gone, replaced by a file and replaced by a link mean the same: there is no such directory, and none is followed."""
+    """Gone, replaced by a file and replaced by a link mean the same: no such directory. No link is followed."""
     (tmp_path / "real").mkdir()
     if what == "file":
         (tmp_path / "d").write_bytes(b"")

@@ -42,7 +42,7 @@ def test_a_line_of_mountinfo() -> None:
         ("never-heard-of", MountKind.NETWORK, False, False, False),
     ],
 )
-def test_what_a_type_is_worth(name: str, kind: MountKind, lease: bool, inodes: bool, events: bool) -> None:
+def test_what_a_type_is_worth(name: str, kind: MountKind, *, lease: bool, inodes: bool, events: bool) -> None:
     """Only what is known to be local is believed; whatever is unknown counts as network."""
     mount = Mount(1, name, b"/", kind_of(name))
     assert (mount.kind, mount.lease_proves_free, mount.stable_inodes, mount.events_complete) == (

@@ -61,7 +61,7 @@ def test_a_root_that_is_lost(tmp_path: Path) -> None:
         pytest.param(b"fsid:12345", True, id="learnt before the kernel told the UUID"),
     ],
 )
-def test_another_file_system(known: bytes, online: bool, tmp_path: Path) -> None:
+def test_another_file_system(known: bytes, *, online: bool, tmp_path: Path) -> None:
     """The file system has to be the same, as far as two ways to name one can be compared."""
     path = os.fsencode(tmp_path)
     found = identity_of(path)

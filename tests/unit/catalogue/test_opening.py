@@ -3,18 +3,22 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-from mediasluice.catalogue import connect
-from mediasluice.catalogue.connect import APPLICATION_ID, SCHEMA_VERSION, inspect, prepare
+from mediasluice.catalogue import opening
+from mediasluice.catalogue.connect import SCHEMA_VERSION, version_of
+from mediasluice.catalogue.opening import prepare
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.errors import ConfigError, ForeignDatabase
 from tests.catalogues import add_root, identified, story
+
+Opener = Callable[[Path], Catalogue | View]
 
 
 def _names(directory: Path) -> set[str]:
@@ -22,14 +26,14 @@ def _names(directory: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("exists", [False, True], ids=["missing", "empty"])
-def test_nothing_becomes_a_catalogue(file: Path, exists: bool) -> None:
+def test_nothing_becomes_a_catalogue(file: Path, *, exists: bool) -> None:
     """Where no file is, or an empty one, a fresh catalogue is made with this schema."""
     if exists:
         file.touch()
-    assert inspect(file) is None
+    assert version_of(file) is None
     with Catalogue.open(file):
         pass
-    assert inspect(file) == (SCHEMA_VERSION,)
+    assert version_of(file) == SCHEMA_VERSION
     assert _names(file.parent) == {file.name}
 
 
@@ -67,12 +71,12 @@ def _foreign(file: Path, application: int, journal: str = "delete") -> None:
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("application", [0, 0x12345678])
 @pytest.mark.parametrize("opener", [Catalogue.open, View.open], ids=["write", "read"])
-def test_a_foreign_database_is_not_touched(file: Path, application: int, journal: str, opener: type[View]) -> None:
+def test_a_foreign_database_is_not_touched(file: Path, application: int, journal: str, opener: Opener) -> None:
     """A database of another program is refused before anything is written, be it a file beside it."""
     _foreign(file, application, journal)
     before, names = file.read_bytes(), _names(file.parent)
     with pytest.raises(ForeignDatabase, match="another program") as refusal:
-        opener(file)  # type: ignore[call-arg]
+        opener(file)
     assert refusal.value.hint
     assert (file.read_bytes(), _names(file.parent)) == (before, names)
 
@@ -88,7 +92,7 @@ def test_a_file_that_is_no_database_is_refused(file: Path, content: bytes) -> No
 
 @pytest.mark.parametrize("in_wal", [False, True], ids=["in the file", "in the WAL"])
 @pytest.mark.parametrize("opener", [Catalogue.open, View.open], ids=["write", "read"])
-def test_a_newer_catalogue_is_refused(file: Path, in_wal: bool, opener: type[View]) -> None:
+def test_a_newer_catalogue_is_refused(file: Path, *, in_wal: bool, opener: Opener) -> None:
     """The schema of a newer version is refused with both versions, also when only the WAL knows of it."""
     Catalogue.open(file).close()
     newer = sqlite3.connect(file, isolation_level=None)
@@ -97,7 +101,7 @@ def test_a_newer_catalogue_is_refused(file: Path, in_wal: bool, opener: type[Vie
         newer.close()
     before = file.read_bytes()
     with pytest.raises(ForeignDatabase, match=rf"version 7, this program knows {SCHEMA_VERSION}") as refusal:
-        opener(file)  # type: ignore[call-arg]
+        opener(file)
     assert refusal.value.hint is not None
     assert "before-7" not in refusal.value.hint
     assert file.read_bytes() == before
@@ -198,7 +202,7 @@ def test_an_older_catalogue_is_migrated_beside_a_copy(file: Path, revisions: Pat
     """A migration changes the catalogue in place, leaves a copy of the old one, and the old program refuses it."""
     told = _fill(file)
     prepare(file, 2, revisions)
-    assert inspect(file) == (2,)
+    assert version_of(file) == 2
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT size, crc32 FROM content").fetchall() == [(3, 3)]
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
@@ -208,7 +212,7 @@ def test_an_older_catalogue_is_migrated_beside_a_copy(file: Path, revisions: Pat
     copy = file.with_name(file.name + ".before-2")
     assert not copy.exists()
     copy = file.with_name(file.name + ".before-1")
-    assert inspect(copy) == (1,)
+    assert version_of(copy) == 1
     with Catalogue.open(copy):
         assert story(copy) == told
 
@@ -239,7 +243,7 @@ def test_a_failed_migration_changes_nothing(file: Path, revisions: Path, ending:
         second.write_text(_SECOND + ending)
     with pytest.raises((ConfigError, RuntimeError)):
         prepare(file, 2, revisions)
-    assert inspect(file) == (SCHEMA_VERSION,)
+    assert version_of(file) == SCHEMA_VERSION
     with Catalogue.open(file) as catalogue:
         assert story(file) == told
         columns = {row[1] for row in catalogue._connection.execute("PRAGMA table_info(content)")}
@@ -261,8 +265,7 @@ def test_starting_imports_neither_sqlalchemy_nor_alembic(file: Path) -> None:
 
 def test_an_old_sqlite_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python with an SQLite that lacks what is used says which one it needs."""
-    monkeypatch.setattr(connect, "OLDEST_SQLITE", (99, 0, 0))
+    monkeypatch.setattr(opening, "OLDEST_SQLITE", (99, 0, 0))
     with pytest.raises(ConfigError, match=r"too old, 99\.0\.0 is needed"):
         Catalogue.open(file)
     assert not file.exists()
-    assert APPLICATION_ID == int.from_bytes(b"SLUC", "big")

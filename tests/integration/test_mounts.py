@@ -1,0 +1,107 @@
+"""Mounts behind which others write.
+
+The kernel tells nothing there, and a lease that says "free" proves nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from tests.samples import jpeg
+from tests.service import Mounts, Sluice
+
+QUIET_S = 6.0  # `settle.network`, lowered from 15 s to keep the test short
+STEP_S = 2.0  # pauses of the writer behind the mount: within the quiet period, far beyond a proven lease
+STEPS = 5
+FOUND_S = 60.0
+SIZE = 50_000
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.needs_root]
+
+
+def _bindfs(mounts: Mounts, base: Path) -> tuple[Path, Path]:
+    if shutil.which("bindfs") is None:
+        pytest.skip("bindfs is not installed")
+    behind, root = base / "behind", base / "mounted"
+    behind.mkdir(parents=True)
+    root.mkdir()
+    mounts.run("bindfs", behind, root)
+    return root, behind
+
+
+def _overlay(mounts: Mounts, base: Path) -> tuple[Path, Path]:
+    lower, upper, work, root = (base / name for name in ("lower", "upper", "work", "merged"))
+    for directory in (lower, upper, work, root):
+        directory.mkdir(parents=True)
+    mounts.run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", root)
+    return root, upper
+
+
+@pytest.mark.parametrize("make", [_bindfs, _overlay], ids=["fuse", "overlay"])
+def test_written_behind_the_mount(tmp_path: Path, make: Callable[[Mounts, Path], tuple[Path, Path]]) -> None:
+    """Files that appear behind the mount are found by polling.
+
+    One that is open there is not taken as complete.
+    """
+    with Mounts() as mounts:
+        root, behind = make(mounts, tmp_path / "fs")
+        document = {"libraries": {"remote": {"path": str(root), "settle": {"network": QUIET_S}}}}
+        with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
+            service = sluice.start()
+            assert sluice.root(root)["mode"] == "poll", sluice.root(root)
+            ended: dict[str, float] = {}
+
+            def write_slowly() -> None:
+                """Complete by its format at every moment.
+
+                Changed in place again and again while it stays open.
+                """
+                with (behind / "slow.jpg").open("wb", 0) as file:
+                    for step in range(STEPS):
+                        file.seek(0)
+                        file.write(jpeg(f"step {step}", SIZE))
+                        time.sleep(STEP_S)
+                    file.seek(0)
+                    file.write(jpeg("the last step", SIZE))
+                ended["slow"] = time.time()
+
+            writer = threading.Thread(target=write_slowly)
+            writer.start()
+            (behind / "folder").mkdir()
+            (behind / "folder" / "plain.jpg").write_bytes(jpeg("written behind the mount"))
+            (behind / "copy.jpg.part").write_bytes(jpeg("renamed behind the mount"))
+            (behind / "copy.jpg.part").rename(behind / "copy.jpg")
+            plain = [root / "folder" / "plain.jpg", root / "copy.jpg"]
+            with sluice.follow() as follower:
+                arrived = follower.wait_created([*plain, root / "slow.jpg"], FOUND_S)
+            writer.join(timeout=STEP_S * STEPS + 10)
+            when, event = arrived[str(root / "slow.jpg")]
+            assert event["blake3"] == blake3(jpeg("the last step", SIZE)).hexdigest(), "taken while somebody wrote"
+            assert when >= ended["slow"], "taken before its writer had finished"
+            row = sluice.catalogued()[str(root / "slow.jpg")]
+            assert row["version"] == 1
+            assert row["links"] >= 1
+            if make is _bindfs:  # an overlay goes on to show what was removed behind it (kernel: undefined)
+                (behind / "folder" / "plain.jpg").unlink()
+                service.wait(lambda: sluice.events("file.deleted"), "a deletion behind the mount", FOUND_S)
+            service.stop()
+
+
+def test_check_names_the_proof(tmp_path: Path) -> None:
+    """`sluice check` tells, per root, its mount type and which proof of a finished writer is in force."""
+    with Mounts() as mounts:
+        root, _ = _overlay(mounts, tmp_path / "fs")
+        local = tmp_path / "local"
+        local.mkdir()
+        document = {"libraries": {"remote": {"path": str(root)}, "local": {"path": str(local)}}}
+        with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
+            roots = {r["path"]: r for r in sluice.object("check")["roots"]}
+        assert "overlay" in str(roots[str(root)])
+        assert roots[str(root)] != {**roots[str(local)], "path": str(root), "library": "remote"}

@@ -199,6 +199,8 @@ class Intake:
         departed: list[tuple[bytes, bytes]] = []  # facts about one name keep their order: flushed before others
         for sighting in sightings:
             what = sighting.what
+            if root.state is RootState.OFFLINE and what is not What.ROOT_LOST:
+                continue  # it is compared as a whole when it is back
             if root.is_traced:
                 path = text(join(root.path, join(sighting.directory, sighting.name)))
                 self._log.debug("sighted", what=what.name, library=root.library, path=path)

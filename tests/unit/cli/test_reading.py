@@ -17,7 +17,7 @@ from mediasluice.catalogue.rows import Observed
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.cli.main import main
-from mediasluice.cli.places import CATALOGUE_NAME
+from mediasluice.catalogue.location import FILE_NAME
 from mediasluice.identify.digests import read
 from mediasluice.model.files import ChangeKey, FileState, Kind, Origin
 from mediasluice.model.flow import IdentifiedFile, RootId
@@ -39,7 +39,7 @@ class Library1:
         self.data.mkdir()
         self.folder = tmp_path / "in"
         self.folder.mkdir()
-        self.catalogue = Catalogue.open(self.data / CATALOGUE_NAME)
+        self.catalogue = Catalogue.open(self.data / FILE_NAME)
         self.root: RootId = self.catalogue.register(
             Library("inbox", bytes(self.folder), Rules()), RootIdentity(b"fs", 1)
         ).id
@@ -265,7 +265,7 @@ def test_follow_survives_services_that_come_and_go(library: Library1) -> None:
     committed, answered = threading.Condition(), threading.Semaphore(0)
 
     def follow(_: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        with View.open(library.data / CATALOGUE_NAME) as view:
+        with View.open(library.data / FILE_NAME) as view:
             while True:
                 yield {"head": view.head()}
                 answered.release()

@@ -61,9 +61,7 @@ def measure(scale: float, rounds: int = 1) -> list[Figure]:
     count = max(40, int(FILES * scale))
     with scratch() as home:
         figures = _figures("idle", _idle(home, count))
-        figures += _figures(
-            f"while {max(5_000, int(LOAD * scale)):,} files are scanned", _loaded(home, count, scale)
-        )
+        figures += _figures(f"while {max(5_000, int(LOAD * scale)):,} files are scanned", _loaded(home, count, scale))
     return figures
 
 

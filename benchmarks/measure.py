@@ -88,9 +88,7 @@ def machine() -> dict[str, object]:
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    mount = subprocess.run(
-        ["stat", "-f", "-c", "%T", scratch_base()], capture_output=True, text=True, check=False
-    )
+    mount = subprocess.run(["stat", "-f", "-c", "%T", scratch_base()], capture_output=True, text=True, check=False)
     return {
         "cpu": model,
         "cores": os.cpu_count(),
@@ -173,9 +171,7 @@ def interleaved(
     return times
 
 
-def compared(
-    row: str, what: str, ours: Timed, peer: str, theirs: Timed, bar: float | None, notes: str = ""
-) -> Figure:
+def compared(row: str, what: str, ours: Timed, peer: str, theirs: Timed, bar: float | None, notes: str = "") -> Figure:
     """A figure from two candidates of the same rounds: the median of the ratios of the rounds decides."""
     ratios = [a / b for a, b in zip(ours.wall_s, theirs.wall_s, strict=True)]
     middle = statistics.median(ratios)

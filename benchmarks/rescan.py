@@ -69,17 +69,13 @@ def measure(scale: float, rounds: int) -> list[Figure]:
         times = interleaved(
             {
                 "floor": lambda timed: run([floor, str(part)], home, into=timed),
-                "rescan": lambda timed: run(
-                    [SLUICE, "scan", str(part), "--json", "--data", data], home, into=timed
-                ),
+                "rescan": lambda timed: run([SLUICE, "scan", str(part), "--json", "--data", data], home, into=timed),
             },
             rounds,
         )
         totals = json.loads(times["rescan"].output)
         counted = int(times["floor"].output.split()[0])
-        if (totals["unchanged"], totals["new"], totals["changed"]) != (counted, 0, 0) or abs(
-            counted - count
-        ) > 1:
+        if (totals["unchanged"], totals["new"], totals["changed"]) != (counted, 0, 0) or abs(counted - count) > 1:
             raise AssertionError(f"the rescan says {totals}, the floor counted {counted}")
         figures.append(
             compared(
@@ -91,9 +87,7 @@ def measure(scale: float, rounds: int) -> list[Figure]:
                 2.2,
             )
         )
-        measured = run(
-            [SLUICE, "scan", str(tree), "--json", "--data", str(home / "large")], home, memory=True
-        )
+        measured = run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "large")], home, memory=True)
         figures.append(memory_figure(f"{large:,} files: peak RSS of the first scan, all processes", measured))
         again = run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "large")], home, memory=True)
         figures.append(memory_figure(f"{large:,} files: peak RSS of the rescan, all processes", again))

@@ -30,9 +30,7 @@ ALL: dict[str, Callable[[float, int], list[Figure]]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--scale", type=float, default=1.0, help="share of the full sizes; the bars are meant for 1"
-    )
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes; the bars are meant for 1")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(ALL))
     given = parser.parse_args()

@@ -50,17 +50,11 @@ def small(scale: float, rounds: int) -> list[Figure]:
     with scratch() as home:
         tree, truth = _tree(home, "small", max(1_000, int(SMALL * scale)))
         files = sum(len(names) for _, _, names in os.walk(tree))
-        candidates = {
-            name: _command([*words, str(tree)], home) for name, words in PEERS.items() if have(words[0])
-        }
+        candidates = {name: _command([*words, str(tree)], home) for name, words in PEERS.items() if have(words[0])}
         candidates |= {
-            "duplicates": _command(
-                [SLUICE, "duplicates", str(tree), "--json", "--data", str(home / "none")], home
-            ),
+            "duplicates": _command([SLUICE, "duplicates", str(tree), "--json", "--data", str(home / "none")], home),
             "first scan": _fresh_scan(tree, home),
-            "second scan": _command(
-                [SLUICE, "scan", str(tree), "--json", "--data", str(home / "kept")], home
-            ),
+            "second scan": _command([SLUICE, "scan", str(tree), "--json", "--data", str(home / "kept")], home),
         }
         run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "kept")], home)
         _read_once(tree)
@@ -90,12 +84,8 @@ def small(scale: float, rounds: int) -> list[Figure]:
             ]
         for name in ("rmlint", "rdfind", "fdupes"):
             if name in times:
-                figures.append(
-                    compared("7", f"{what}: immediate report", times["duplicates"], name, times[name], None)
-                )
-        memory = run(
-            [SLUICE, "scan", str(tree), "--json", "--data", str(home / "measured")], home, memory=True
-        )
+                figures.append(compared("7", f"{what}: immediate report", times["duplicates"], name, times[name], None))
+        memory = run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "measured")], home, memory=True)
         figures.append(memory_figure(f"{files:,} files: peak RSS of the first scan, all processes", memory))
         return figures
 
@@ -104,14 +94,8 @@ def media(scale: float, rounds: int) -> list[Figure]:
     """Row 8."""
     with scratch() as home:
         tree, truth = _tree(home, "media", max(50, int(MEDIA * scale)))
-        size = sum(
-            os.path.getsize(os.path.join(folder, name))
-            for folder, _, names in os.walk(tree)
-            for name in names
-        )
-        candidates = {
-            name: _command([*words, str(tree)], home) for name, words in PEERS.items() if have(words[0])
-        }
+        size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(tree) for name in names)
+        candidates = {name: _command([*words, str(tree)], home) for name, words in PEERS.items() if have(words[0])}
         candidates["duplicates"] = _command(
             [SLUICE, "duplicates", str(tree), "--json", "--data", str(home / "none")], home
         )

@@ -37,15 +37,10 @@ def measure(scale: float, rounds: int) -> list[Figure]:
     with scratch() as home:
         files, directories = max(2_000, int(FILES * scale)), max(1_000, int(DIRECTORIES * scale))
         names = ["ours"] + (["watchdog"] if find_spec("watchdog") else [])
-        bursts = {
-            name: [_burst(name, home / f"{name}{number}", files) for number in range(rounds)]
-            for name in names
-        }
+        bursts = {name: [_burst(name, home / f"{name}{number}", files) for number in range(rounds)] for name in names}
         tree = home / "directories"
         for number in range(directories):
-            (tree / f"{number // 1000:02d}" / f"{number // 50 % 20:02d}" / f"{number:05d}").mkdir(
-                parents=True
-            )
+            (tree / f"{number // 1000:02d}" / f"{number // 50 % 20:02d}" / f"{number:05d}").mkdir(parents=True)
         arming = {name: [_arm(name, tree) for _ in range(rounds)] for name in names}
 
     figures = []
@@ -185,9 +180,7 @@ def _watch_ours(root: bytes, files: int) -> None:
                 elif sighting.what is What.DIRTY:
                     start = os.path.join(root, sighting.directory)
                     for folder, _, names in os.walk(start):  # what the pipeline does about it
-                        seen.update(
-                            (os.path.relpath(folder, root).replace(b".", b""), name) for name in names
-                        )
+                        seen.update((os.path.relpath(folder, root).replace(b".", b""), name) for name in names)
     print(json.dumps({"cpu_s": _cpu_s() - cpu_s, "files": len(seen)}), flush=True)
 
 

@@ -28,9 +28,7 @@ def complaint(subject: str) -> str | None:
     if found is None or len(subject) > 72:
         return "the subject is `room: what changes`, at most 72 characters, without a full stop"
     unknown = {room.strip() for room in found[1].split(",")} - rooms()
-    return (
-        f"no room {', '.join(sorted(unknown))}; there are {', '.join(sorted(rooms()))}" if unknown else None
-    )
+    return f"no room {', '.join(sorted(unknown))}; there are {', '.join(sorted(rooms()))}" if unknown else None
 
 
 if __name__ == "__main__":

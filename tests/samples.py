@@ -60,9 +60,7 @@ def wav_header(size: int) -> bytes:
     """The 44 bytes that begin a WAV file of ``size`` bytes."""
     form = struct.pack("<4sI4s", b"RIFF", size - 8, b"WAVE")
     return (
-        form
-        + struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8)
-        + struct.pack("<4sI", b"data", size - 44)
+        form + struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8) + struct.pack("<4sI", b"data", size - 44)
     )
 
 

@@ -224,9 +224,7 @@ class Sluice:
             if entry.isdigit():
                 try:
                     environment = Path(f"/proc/{entry}/environ").read_bytes()
-                    state = (
-                        Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-                    )
+                    state = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
                 except OSError:  # it ended while we looked
                     continue
                 if needle in environment.split(b"\0") and state != "Z":
@@ -273,9 +271,7 @@ class Service:
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 try:
-                    fields = (
-                        Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")[2].split()
-                    )
+                    fields = Path(f"/proc/{entry}/stat").read_text(errors="replace").rpartition(")")[2].split()
                 except OSError:  # it ended while we looked
                     continue
                 if fields[0] != "Z":
@@ -291,9 +287,7 @@ class Service:
 
         def ask() -> object:
             if self.process.poll() is not None:
-                raise AssertionError(
-                    f"the service ended ({self.process.returncode}) before: {what}\n{self.log_tail()}"
-                )
+                raise AssertionError(f"the service ended ({self.process.returncode}) before: {what}\n{self.log_tail()}")
             return condition()
 
         try:
@@ -325,9 +319,7 @@ class Service:
         try:
             self.wait(all_there, f"{len(wanted)} files catalogued", timeout_s)
         except AssertionError as failure:
-            raise AssertionError(
-                f"{len(missing)} missing, such as {sorted(missing)[:5]}\n{failure}"
-            ) from None
+            raise AssertionError(f"{len(missing)} missing, such as {sorted(missing)[:5]}\n{failure}") from None
         return self.sluice.catalogued()
 
     def pause(self) -> None:
@@ -350,9 +342,7 @@ class Service:
         try:
             code = self.process.wait(timeout=STOP_S + 1)
         except subprocess.TimeoutExpired:
-            raise AssertionError(
-                f"still running {STOP_S:g} s after {number.name}\n{self.log_tail()}"
-            ) from None
+            raise AssertionError(f"still running {STOP_S:g} s after {number.name}\n{self.log_tail()}") from None
         took = time.monotonic() - began
         assert code == 0, f"exit {code} after {number.name}\n{self.log_tail()}"
         assert took <= STOP_S, f"took {took:.1f} s to end"
@@ -414,20 +404,14 @@ class Follower:
                 self.seen.append((arrived, json.loads(line)))
                 self._news.notify_all()
 
-    def wait(
-        self, condition: Callable[[list[tuple[float, Line]]], object], what: str, timeout_s: float
-    ) -> None:
+    def wait(self, condition: Callable[[list[tuple[float, Line]]], object], what: str, timeout_s: float) -> None:
         """Wait until what arrived so far fulfils the condition."""
         with self._news:
             if not self._news.wait_for(lambda: condition(self.seen), timeout_s):
                 tail = [event for _, event in self.seen[-5:]]
-                raise AssertionError(
-                    f"not within {timeout_s:g} s: {what}; {len(self.seen)} events, the last: {tail}"
-                )
+                raise AssertionError(f"not within {timeout_s:g} s: {what}; {len(self.seen)} events, the last: {tail}")
 
-    def wait_created(
-        self, paths: Iterable[str | bytes | Path], timeout_s: float
-    ) -> dict[str, tuple[float, Line]]:
+    def wait_created(self, paths: Iterable[str | bytes | Path], timeout_s: float) -> dict[str, tuple[float, Line]]:
         """Wait for one ``file.created`` per path; gives path -> (arrival, event)."""
         wanted = {text(path) for path in paths}
         found: dict[str, tuple[float, Line]] = {}

@@ -59,9 +59,7 @@ def test_modules_and_tests_that_documents_name_exist() -> None:
     broken = [
         f"{document.relative_to(TOP)}: {name}"
         for document in DOCUMENTS
-        for name in re.findall(
-            r"`((?:[\w.-]+/)+[\w.-]*\.(?:py|sql|md)|tests/[\w/]+)`", document.read_text("utf-8")
-        )
+        for name in re.findall(r"`((?:[\w.-]+/)+[\w.-]*\.(?:py|sql|md)|tests/[\w/]+)`", document.read_text("utf-8"))
         if not (TOP / name).exists() and not (HOUSE / name).exists()
     ]
     assert broken == []

@@ -19,9 +19,7 @@ def pins(lock: str) -> set[tuple[str, str]]:
 
 
 def plain(requirements: list[str]) -> set[str]:
-    return {
-        re.split(r"[\[><=~! ;]", requirement)[0].lower().replace(".", "-") for requirement in requirements
-    }
+    return {re.split(r"[\[><=~! ;]", requirement)[0].lower().replace(".", "-") for requirement in requirements}
 
 
 @pytest.mark.parametrize("lock", LOCKS)
@@ -33,9 +31,7 @@ def test_a_lock_names_no_address_and_no_option(lock: str) -> None:
         re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?"),
     )
     assert [line for line in lines if not requirement.fullmatch(line) and not digest.fullmatch(line)] == []
-    assert [
-        line for line, below in itertools.pairwise(lines) if line.endswith("\\") and "--hash" not in below
-    ] == []
+    assert [line for line, below in itertools.pairwise(lines) if line.endswith("\\") and "--hash" not in below] == []
 
 
 def test_the_locks_agree() -> None:

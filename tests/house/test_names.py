@@ -5,9 +5,7 @@ import re
 
 from tests.house.tree import HOUSE, TOP, modules, texts
 
-DRAWERS = re.compile(
-    "utils?|helpers?|common|misc|base|core|managers?|handlers?|processors?|data|infos?|obj|objects?"
-)
+DRAWERS = re.compile("utils?|helpers?|common|misc|base|core|managers?|handlers?|processors?|data|infos?|obj|objects?")
 
 
 def last_word(name: str) -> str:
@@ -29,11 +27,7 @@ def test_packages_export_nothing() -> None:
 
 def test_every_module_says_what_it_does() -> None:
     """Each module begins with a docstring."""
-    silent = [
-        str(file)
-        for file, tree in modules(HOUSE)
-        if file.name != "__init__.py" and not ast.get_docstring(tree)
-    ]
+    silent = [str(file) for file, tree in modules(HOUSE) if file.name != "__init__.py" and not ast.get_docstring(tree)]
     assert [file for file in silent if "migrations" not in file] == []
 
 

@@ -28,9 +28,7 @@ def test_expected():
 @pytest.mark.parametrize(
     ("require_all", "outcome"), [("0", "2 skipped, 1 xfailed"), ("1", "1 failed, 1 skipped, 1 xfailed")]
 )
-def test_a_skip_is_a_failure_where_everything_is_required(
-    require_all: str, outcome: str, tmp_path: Path
-) -> None:
+def test_a_skip_is_a_failure_where_everything_is_required(require_all: str, outcome: str, tmp_path: Path) -> None:
     """With SLUICE_REQUIRE_ALL=1 a skip fails, except that of a missing corpus."""
     (tmp_path / "test_one.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -7,9 +7,7 @@ import pytest
 
 from tests.house.tree import TOP
 
-complaint: Callable[[str], str | None] = runpy.run_path(str(TOP / "scripts" / "check_subject.py"))[
-    "complaint"
-]
+complaint: Callable[[str], str | None] = runpy.run_path(str(TOP / "scripts" / "check_subject.py"))["complaint"]
 
 
 @pytest.mark.parametrize(

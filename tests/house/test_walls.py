@@ -30,9 +30,7 @@ def test_a_wall_falls_when_it_is_broken(contract: str, file: str, line: str, tmp
     shutil.copytree(TOP / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(TOP / "pyproject.toml", tmp_path)
     module = tmp_path / "src" / "mediasluice" / file
-    module.write_text(
-        (module.read_text(encoding="utf-8") if module.exists() else "") + f"\n{line}\n", encoding="utf-8"
-    )
+    module.write_text((module.read_text(encoding="utf-8") if module.exists() else "") + f"\n{line}\n", encoding="utf-8")
     program = Path(sys.executable).with_name("lint-imports")
     result = subprocess.run(
         [program, "--no-cache", "--contract", contract],

@@ -165,17 +165,13 @@ def _rename_while_open(at: Places) -> float:
 
 
 _UNSIZED = [bytes([number]) * PIECE for number in range(1, 5)]
-_SIZED = [
-    (wav_header(4 * PIECE) if number == 1 else b"").ljust(PIECE, bytes([number])) for number in range(1, 5)
-]
+_SIZED = [(wav_header(4 * PIECE) if number == 1 else b"").ljust(PIECE, bytes([number])) for number in range(1, 5)]
 
 WRITERS = [
     Writer("cp", _command("cp", "{source}", "{final}"), 0.3),
     Writer("cp -p", _command("cp", "-p", "{source}", "{final}"), 0.2),
     Writer("rsync", _command("rsync", "-t", "--bwlimit=20m", "{source}", "{final}"), 0.0),
-    Writer(
-        "rsync --inplace", _command("rsync", "-t", "--inplace", "--bwlimit=20m", "{source}", "{final}"), 0.2
-    ),
+    Writer("rsync --inplace", _command("rsync", "-t", "--inplace", "--bwlimit=20m", "{source}", "{final}"), 0.2),
     Writer("mv cross-device", _move_across_devices, 0.3),
     Writer("mv same-device", _move_on_the_device, 0.0),
     Writer("slow writer, fd open", _stall_with_the_file_open, 5.0),

@@ -47,7 +47,7 @@ class Recorder:
         self._parts.writer.express(lambda catalogue: catalogue.record(files, at_us), recorded)
 
     def note(self, root: Watched, rows: Sequence[Row], *, is_bulk: bool = False) -> None:
-        """Record files that are not read, with the arrivals or as a part of a pass. Held ones are tracked, so that a stale one is noticed."""
+        """Record files that are not read; held ones are tracked, so that a stale one is noticed."""
         observed = [
             Observed(root.id, directory, name, ChangeKey(*key), links, Kind.OTHER, state, reason)
             for directory, name, key, links, state, reason in rows

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 import pytest
 
+from mediasluice.catalogue.location import FILE_NAME
 from mediasluice.catalogue.rows import Observed
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.cli.main import main
-from mediasluice.catalogue.location import FILE_NAME
 from mediasluice.identify.digests import read
 from mediasluice.model.files import ChangeKey, FileState, Kind, Origin
 from mediasluice.model.flow import IdentifiedFile, RootId

@@ -203,9 +203,7 @@ def test_a_database_elsewhere_is_refused_without_its_password(home: Home) -> Non
 
 def test_text_that_is_not_yaml_is_refused(home: Home, tmp_path: Path) -> None:
     """Bytes that are no UTF-8, control characters and foreign tags are errors with the path."""
-    for number, content in enumerate(
-        [b"a: \xff", b"a: \x00", b"a: !!python/name:os.system x", b"a: @hourly"]
-    ):
+    for number, content in enumerate([b"a: \xff", b"a: \x00", b"a: !!python/name:os.system x", b"a: @hourly"]):
         file = tmp_path / f"{number}.yaml"
         file.write_bytes(content)
         with pytest.raises(BadSetting) as caught:
@@ -241,10 +239,7 @@ def test_more_roots_than_allowed_are_refused(home: Home) -> None:
     roots = {f"r{number}": {"path": f"/r{number}"} for number in range(65)}
     with pytest.raises(BadSetting, match=r"65 roots .*max_roots"):
         home.load(overrides={"libraries": roots})
-    assert (
-        len(home.load(overrides={"libraries": roots, "file_watch": {"max_roots": 65}}).settings.libraries())
-        == 65
-    )
+    assert len(home.load(overrides={"libraries": roots, "file_watch": {"max_roots": 65}}).settings.libraries()) == 65
 
 
 def test_preset_mediacms(home: Home) -> None:
@@ -267,8 +262,7 @@ def test_named_extensions_replace_the_kinds(home: Home) -> None:
 def test_preset_melodee(home: Home) -> None:
     """S1-14, S1-16: a staging library is watched where it says so, for five patterns, after one second."""
     loaded = home.document(
-        "preset: melodee\nlibraries:\n"
-        "  staging: {path: /s, type: staging, watch: true}\n  library: {path: /l}\n"
+        "preset: melodee\nlibraries:\n  staging: {path: /s, type: staging, watch: true}\n  library: {path: /l}\n"
     )
     staging, library = loaded.settings.libraries()
     assert (staging.watch, library.watch) == (True, False)

@@ -43,9 +43,7 @@ def test_durations_have_units_and_bare_numbers_are_seconds(written: object, expe
     assert values.seconds(written) == expected
 
 
-@pytest.mark.parametrize(
-    "written", ["", "5 weeks", "-5s", -1, True, None, float("nan"), float("inf"), "1h30m", []]
-)
+@pytest.mark.parametrize("written", ["", "5 weeks", "-5s", -1, True, None, float("nan"), float("inf"), "1h30m", []])
 def test_what_is_no_duration_is_refused(written: object) -> None:
     """A negative, endless or unreadable duration is refused with an example of a good one."""
     with pytest.raises(ValueError, match="500ms, 5s"):
@@ -196,11 +194,7 @@ def test_a_library_cannot_be_named_like_a_path(written: object) -> None:
         values.library_name(written)
 
 
-@given(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.text())
-    )
-)
+@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.text())))
 def test_readers_fail_with_value_error_alone(written: object) -> None:
     """Whatever stands in a document, a reader gives a value or says what is wrong."""
     for reader in READERS:

@@ -26,6 +26,7 @@ from tests.samples import jpeg
 
 FILES, LOAD = 500, 200_000
 RULE_S = 0.25  # a complete format that was closed
+IDLE_APART_S, APART_S = (0.02, 0.08), (0.01, 0.03)  # between two files; a scan does not last for ever
 BARS_MS = {"closed": (10.0, 50.0), "renamed in": (15.0, 60.0)}
 LIMIT_S = 30.0
 
@@ -35,7 +36,9 @@ class Follower:
 
     def __init__(self, data: Path, home: Path) -> None:
         command = [SLUICE, "events", "--follow", "--json", "--data", str(data)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(home))
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(home)
+        )
         self.arrived: dict[str, float] = {}
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -70,7 +73,7 @@ def _idle(home: Path, count: int) -> dict[str, list[float]]:
     root.mkdir(parents=True)
     with_service = _Service(home, home / "idle-data", root)
     try:
-        return with_service.emit(count, root, lambda: True)
+        return with_service.emit(count, root, IDLE_APART_S, lambda: True)
     finally:
         with_service.close()
 
@@ -92,7 +95,7 @@ def _loaded(home: Path, count: int, scale: float) -> dict[str, list[float]]:
                 stderr=subprocess.DEVNULL,
                 env=environment(home),
             )
-            some = service.emit(count, root, lambda scan=scan: scan.poll() is None)  # type: ignore[misc]
+            some = service.emit(count, root, APART_S, lambda scan=scan: scan.poll() is None)  # type: ignore[misc]
             if scan.wait(timeout=300) != 0:
                 raise AssertionError(f"the scan beside it ended with {scan.returncode}")
         finally:
@@ -125,7 +128,9 @@ class _Service:
             if time.monotonic() > end or self._process.poll() is not None:
                 raise AssertionError("the service does not start")
 
-    def emit(self, count: int, root: Path, go_on: Callable[[], bool]) -> dict[str, list[float]]:
+    def emit(
+        self, count: int, root: Path, apart_s: tuple[float, float], go_on: Callable[[], bool]
+    ) -> dict[str, list[float]]:
         """Write files one by one at random instants, until enough or told to stop; gives the delays [s]."""
         chance = random.Random(11)
         outside = root.parent / "outside"
@@ -137,14 +142,14 @@ class _Service:
             closed, renamed = root / f"c{number:04d}.jpg", root / f"r{number:04d}.jpg"
             closed.write_bytes(jpeg(f"{root} c{number}", 20_000))
             ended[str(closed)] = ("closed", time.time())
-            time.sleep(chance.uniform(0.004, 0.014))
+            time.sleep(chance.uniform(*apart_s))
             if not go_on():
                 break
             source = outside / renamed.name
             source.write_bytes(jpeg(f"{root} r{number}", 20_000))
             os.rename(source, renamed)
             ended[str(renamed)] = ("renamed in", time.time())
-            time.sleep(chance.uniform(0.004, 0.014))
+            time.sleep(chance.uniform(*apart_s))
         end = time.monotonic() + LIMIT_S
         while not ended.keys() <= self._follower.arrived.keys():
             if time.monotonic() > end:

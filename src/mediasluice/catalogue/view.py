@@ -50,11 +50,12 @@ _FILES = (
 )
 _EVENTS = (
     "SELECT e.seq, e.type, e.at_us, l.name, r.path, d.path, e.name, old_r.path, old_d.path, e.old_name, e.size,"
-    " c.blake3, c.xxh128, e.origin, e.data FROM event e CROSS JOIN dir d ON d.id = e.dir"
+    " c.blake3, c.xxh128, e.origin, e.data, c.sha256, c.md5, c.sha1 FROM event e CROSS JOIN dir d ON d.id = e.dir"
     " CROSS JOIN root r ON r.id = d.root CROSS JOIN library l ON l.id = r.library"
     " LEFT JOIN dir old_d ON old_d.id = e.old_dir LEFT JOIN root old_r ON old_r.id = old_d.root"
     " LEFT JOIN content c ON c.id = e.content"
 )
+_MORE_DIGESTS = ("sha256", "md5", "sha1")  # in the data of an event where somebody asked for them
 _COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
 
 
@@ -331,7 +332,7 @@ def _file_line(row: Sequence[Any]) -> FileLine:
 
 def _event(row: Sequence[Any], epoch: str) -> Event:
     seq, what, at_us, library, root, directory, name, old_root, old_directory, old_name = row[:10]
-    size, blake3, xxh128, origin, stored = row[10:]
+    size, blake3, xxh128, origin, stored, *more = row[10:]
     kind = EventType(what)
     path = root if not name else _absolute(root, directory, name)
     other = None if old_name is None else _absolute(old_root, old_directory, old_name)
@@ -340,6 +341,7 @@ def _event(row: Sequence[Any], epoch: str) -> Event:
         data["of_path"], other = text(other), None
     elif other is not None and kind is EventType.FILE_CREATED:
         data["restored_from"], other = text(other), None
+    data.update({name: digest.hex() for name, digest in zip(_MORE_DIGESTS, more, strict=True) if digest is not None})
     identity = event_id(at_us, seq, epoch)
     return Event(seq, identity, kind, at_us, library, path, other, size, blake3, xxh128, origin, data)
 

@@ -15,6 +15,8 @@ from mediasluice.config.layers import load
 from mediasluice.errors import UsageError
 from mediasluice.model.paths import join, text
 from mediasluice.model.roots import RootState
+from mediasluice.pipeline.looking import Looking
+from mediasluice.pipeline.scans import Chunk
 from mediasluice.pipeline.workers import Lane
 from mediasluice.service.passing import Request, run_pass
 
@@ -81,7 +83,8 @@ class Answers:
                 "bulk": intake.workers.outstanding(Lane.BULK),
                 "writes": service.host.writer.backlog(),
                 "reading": [
-                    {"since": now - (now_s - busy.since_s), "bytes": busy.read} for busy in intake.workers.busy()
+                    {"path": _path_of(busy.token), "since": now - (now_s - busy.since_s), "bytes": busy.read}
+                    for busy in intake.workers.busy()
                 ],
             },
             "overflows": sum(root.overflows for root in intake.roots.values()),
@@ -189,6 +192,16 @@ class Answers:
     def _idle(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         since_s = self._service.idle_since_s()
         yield {"idle_s": None if since_s is None else time.monotonic() - since_s}
+
+
+def _path_of(token: object) -> str | None:
+    """The file that a worker reads, where its job has only one: large files travel alone."""
+    if isinstance(token, Looking) and len(token.paths) == 1:
+        return text(join(token.root.path, join(*token.paths[0])))
+    if isinstance(token, Chunk) and token.files == 1:
+        here, looks = token.groups[0]
+        return text(join(token.root.path, join(here.directory, looks[0].name)))
+    return None
 
 
 def _root(root: Watched) -> dict[str, Any]:

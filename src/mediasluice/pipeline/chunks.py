@@ -138,7 +138,7 @@ class Chunks:
                 else:
                     here.clean = False
         if rows:
-            self._recorder.note(root, rows, is_bulk=True)
+            self._recorder.note(root, rows)
         self._write(chunk, files)
 
     def _write(self, chunk: Chunk, files: list[IdentifiedFile]) -> None:
@@ -174,7 +174,9 @@ class Chunks:
         if self._parts.tracker.add_listed(
             root.id, here.directory, look.name, key, evidence(raw), wait, time.monotonic()
         ):
-            chunk.scan.waiting.add((root.id, here.directory, look.name))
+            place = (root.id, here.directory, look.name)
+            chunk.scan.waiting.add(place)
+            self._parts.origins[place] = Origin.BASELINE if root.baseline else chunk.scan.origin
         else:
             self._mark_dirty(root, here.directory)
         note = reason if detail is None else f"{reason}: {detail}"

@@ -77,7 +77,7 @@ class Intake:
         self.view = view
         self.failure: BaseException | None = None
         self.idle_since_s: float | None = None
-        self._parts = Parts(tracker, workers, writer, log, self.post, view)
+        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view)
         self._recorder = Recorder(self._parts)
         self._departures = Departures(writer, post=self.post, emptied=self._emptied)
         self.passes = Passes(self, self.roots, log, audit_s=options.audit_s, knows_files=options.knows_files)
@@ -274,6 +274,7 @@ class Intake:
             overflows = root.source.coverage().overflows if root.source is not None and not directory else 0
             if overflows > root.overflows:  # else its ignore file changed: no event was lost
                 root.overflows = overflows
+                root.is_listed = False
                 self._log.warning(
                     "events_lost", library=root.library, path=text(root.path), next="the root is compared anew"
                 )
@@ -286,6 +287,7 @@ class Intake:
     ) -> None:
         """A candidate is no longer waiting: tell the passes that wait for it."""
         place = (root, directory, name)
+        self._parts.origins.pop(place, None)
         for scan in self.passes.running:
             if place in scan.waiting:
                 scan.waiting.discard(place)
@@ -310,7 +312,7 @@ class Intake:
 
     def note(self, root: Watched, rows: Sequence[Row]) -> None:
         """Record files that are not read."""
-        self._recorder.note(root, rows, is_bulk=True)
+        self._recorder.note(root, rows)
 
     def missing(self, root: Watched, names: Sequence[tuple[bytes, bytes]], done: Callable[[], None]) -> None:
         """Mark names that a pass found gone; ``done`` follows the commit."""
@@ -347,6 +349,10 @@ class Intake:
         """Whether a name is a candidate already."""
         return self.tracker.holds(root.id, directory, name)
 
+    def listed(self, root: Watched) -> None:
+        """What is missing under a root is marked: what arrived meanwhile may be looked at."""
+        root.is_listed = True
+
     def compared(self, root: Watched) -> None:
         """A pass over a root is through: what departed in an earlier run and is there again is known by now."""
         root.is_compared = True
@@ -376,7 +382,7 @@ class Intake:
             root.source.close()
             root.source = None
         root.armed = root.armed and keep_watching
-        root.is_compared = False
+        root.is_listed = root.is_compared = False
         self._drop(root)
         if root.state is not RootState.OFFLINE or root.reason != reason:
             self._log.warning("root_offline", library=root.library, path=text(root.path), reason=reason)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from mediasluice.model.files import ChangeKey, FileState, Origin
 from mediasluice.model.flow import RootId, Sighting, What
-from mediasluice.model.roots import WatchMode
+from mediasluice.model.roots import RootState, WatchMode
 from mediasluice.pipeline.outcomes import Code, Look
 from mediasluice.pipeline.parts import now_us
 from mediasluice.pipeline.recording import identified
@@ -74,6 +74,7 @@ class Looks:
         self._roots = roots
         self._closed = closed
         self._held: list[tuple[float, RootId, bytes, bytes]] = []
+        self._postponed: dict[RootId, list[Candidate]] = {}
 
     @property
     def has_room(self) -> bool:
@@ -87,6 +88,7 @@ class Looks:
         """Send what is due, as far as there is room."""
         now_s = time.monotonic()
         self._note_held(now_s)
+        self._send_postponed()
         while self.has_room:
             due = self._parts.tracker.due(now_s, LOOKS_PER_JOB)
             if not due:
@@ -95,7 +97,26 @@ class Looks:
             for candidate in due:
                 by_root.setdefault(candidate.root, []).append(candidate)
             for root_id, candidates in by_root.items():
-                self._send(self._roots[root_id], candidates, Lane.EXPRESS)
+                root = self._roots[root_id]
+                if root.is_listed:
+                    self._send(root, candidates, Lane.EXPRESS)
+                else:
+                    self._postponed.setdefault(root_id, []).extend(candidates)
+
+    def _send_postponed(self) -> None:
+        """What was due while it was not known what is missing: a file may be one that is known from elsewhere."""
+        for root_id in list(self._postponed):
+            root = self._roots.get(root_id)
+            if root is None or root.state is RootState.OFFLINE:
+                del self._postponed[root_id]
+            elif root.is_listed and self.has_room:
+                candidates = self._postponed[root_id]
+                part, candidates[:] = candidates[:LOOKS_PER_JOB], candidates[LOOKS_PER_JOB:]
+                if not candidates:
+                    del self._postponed[root_id]
+                self._send(
+                    root, [candidate for candidate in part if self._parts.tracker.still(candidate)], Lane.EXPRESS
+                )
 
     def note_later(self, root: Watched, directory: bytes, name: bytes, at_s: float) -> None:
         """Give a held name a row if it is still there in a while."""
@@ -237,7 +258,8 @@ class Looks:
         """Settled, or nothing to settle any more. Gives a row for what is not read; adds to ``files`` what was."""
         code = outcome[0]
         if code == Code.READY:
-            origin = Origin.EVENT if root.mode is WatchMode.EVENTS else Origin.POLL
+            usual = Origin.EVENT if root.mode is WatchMode.EVENTS else Origin.POLL
+            origin = self._parts.origins.pop((root.id, directory, name), usual)
             old = (candidate.old_directory, candidate.old_name)
             files.append(identified(root.id, directory, name, origin, outcome, *old))
             return None

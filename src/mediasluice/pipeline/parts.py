@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mediasluice.catalogue.view import View
-    from mediasluice.model.files import FileState
+    from mediasluice.model.files import FileState, Origin
+    from mediasluice.model.flow import RootId
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.workers import Workers
     from mediasluice.pipeline.writer import Writer
@@ -29,6 +30,7 @@ class Parts:
     writer: Writer
     log: Log
     post: Callable[[Callable[[], None]], None]
+    origins: dict[tuple[RootId, bytes, bytes], Origin]  # of candidates that a pass found, until they are decided
     view: View  # opened on the intake thread
 
 

@@ -75,6 +75,10 @@ class Passes:
 
         scan = Scan(self._intake, scope, origin, first=not self._knows_files, fast=fast, accept=accept, finished=end)
         self.running.append(scan)
+        if not self._knows_files:  # nothing can be missing where nothing was known
+            for root, _ in scope:
+                self._intake.listed(root)
+                self._intake.compared(root)
         for root, directory in scope:
             if not directory:
                 self._last_whole_s[root.id] = time.monotonic()

@@ -46,7 +46,7 @@ class Recorder:
 
         self._parts.writer.express(lambda catalogue: catalogue.record(files, at_us), recorded)
 
-    def note(self, root: Watched, rows: Sequence[Row], *, is_bulk: bool = False) -> None:
+    def note(self, root: Watched, rows: Sequence[Row]) -> None:
         """Record files that are not read; held ones are tracked, so that a stale one is noticed."""
         observed = [
             Observed(root.id, directory, name, ChangeKey(*key), links, Kind.OTHER, state, reason)
@@ -59,8 +59,8 @@ class Recorder:
             elif state not in (FileState.SETTLING, FileState.HELD):
                 self.say(root, directory, name, state.value, reason=reason)
         at_us = now_us()
-        put = self._parts.writer.bulk if is_bulk else self._parts.writer.express
-        put(lambda catalogue: catalogue.observe(observed, at_us))
+        # Never bulk: what is recorded of the same file a moment later must not overtake it.
+        self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us))
 
     def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
         """Log what became of files."""

@@ -181,6 +181,9 @@ class Intake(Protocol):
     def hold(self, root: Watched, missing: int, known: int) -> None:
         """Too much is missing: keep it and ask for a review."""
 
+    def listed(self, root: Watched) -> None:
+        """What is missing under a root is marked: what arrives can be told from what moved."""
+
     def compared(self, root: Watched) -> None:
         """A pass over a root is through."""
 
@@ -583,6 +586,8 @@ class Scan:
     def _all_marked(self) -> None:
         """Everything that is gone is marked: now read what is new."""
         self._gone = {root: [] for root in self._gone}
+        for root in [root for root, start in self.scope if not start and root.id not in self.cancelled]:
+            self._intake.listed(root)
         if self._overflowed:  # too many new names to remember: list once more, all of it, and read at once
             self._overflowed = self._defer = self._fast = False
             self._pending_sizes.clear()

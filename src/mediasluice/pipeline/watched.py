@@ -40,6 +40,7 @@ class Watched:
     baseline: bool = False  # nothing was ever catalogued here: what is found now is the baseline
     is_traced: bool = False  # the log wants to know of every sighting
     armed: bool = False  # its watches are placed and its gap scan was requested
+    is_listed: bool = False  # what is missing is marked: what arrives can be told from what moved
     is_compared: bool = False  # a pass was through since it was started or came back
     dirty: set[bytes] = field(default_factory=set)  # directories to be compared with the catalogue
     dirty_since_s: float = 0.0

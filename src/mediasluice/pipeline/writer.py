@@ -39,6 +39,7 @@ class Writer:
         open_catalogue: Callable[[], Catalogue],
         *,
         slice_s: float,
+        is_alone: bool = False,
         committed: Callable[[], None],
         failed: Callable[[BaseException], None],
         disk_full: Callable[[bool, DiskFull | None], None],
@@ -48,8 +49,9 @@ class Writer:
         self._committed = committed
         self._failed = failed
         self._disk_full = disk_full
-        self._express: deque[_Operation] = deque()
         self._bulk: deque[_Operation] = deque()
+        # without a service nobody waits for single facts: one queue, and far fewer commits
+        self._express: deque[_Operation] = self._bulk if is_alone else deque()
         self._wake = threading.Condition()
         self._closing = False
         self._working = False
@@ -59,6 +61,10 @@ class Writer:
     def start(self) -> None:
         """Start the thread; it opens the catalogue itself, because SQLite connections are bound to theirs."""
         self._thread.start()
+
+    @property
+    def _is_alone(self) -> bool:
+        return self._express is self._bulk
 
     def express(self, change: Callable[[Catalogue], Any], done: Callable[[Any], None] | None = None) -> None:
         """Queue something that somebody waits for."""
@@ -86,7 +92,7 @@ class Writer:
 
     def backlog(self) -> int:
         """Operations that are not committed yet."""
-        return len(self._express) + len(self._bulk) + self._working
+        return len(self._bulk) + (0 if self._is_alone else len(self._express)) + self._working
 
     def close(self) -> None:
         """Commit what is queued, then close the catalogue."""
@@ -157,12 +163,12 @@ class Writer:
 
     def _fill(self, catalogue: Catalogue, batch: list[_Operation], results: list[Any]) -> None:
         """Run all waiting arrivals, or else bulk operations until the slice is used up or an arrival comes."""
-        if self._express:
+        if self._express and not self._is_alone:
             while self._express and len(batch) < 1000:  # chosen: bounds the memory of one transaction
                 self._run_one(catalogue, self._express, batch, results)
             return
         until_s = time.monotonic() + self._slice_s
-        while self._bulk and not self._express:
+        while self._bulk and (self._is_alone or not self._express):
             self._run_one(catalogue, self._bulk, batch, results)
             if time.monotonic() >= until_s:
                 return

@@ -97,7 +97,9 @@ def scan_once(
         if target not in names and os.sep not in target and not os.path.isdir(target):
             message = f"{target} is neither a folder nor a library"
             raise UsageError(message, hint="libraries: " + (", ".join(sorted(names)) or "none"))
-    loaded = _with_directories(loaded, [Path(target) for target in targets if target not in names], data)
+    loaded = _with_directories(
+        loaded, [Path(target) for target in targets if target not in names], data, may_be_inside=True
+    )
     libraries = loaded.settings.libraries()
     if targets:
         wanted = [_library_of(target, libraries) for target in targets]
@@ -150,7 +152,9 @@ def _starting_point(target: str, roots: Sequence[Watched]) -> tuple[Watched, byt
     raise UsageError(message)
 
 
-def _with_directories(loaded: Loaded, directories: Sequence[Path], data: Path) -> Loaded:
+def _with_directories(
+    loaded: Loaded, directories: Sequence[Path], data: Path, *, may_be_inside: bool = False
+) -> Loaded:
     """Add folders that were named on the command line as libraries; known ones keep their name."""
     named: dict[str, dict[str, str]] = {}
     taken = {library.name: library.path for library in loaded.settings.libraries()}
@@ -160,7 +164,7 @@ def _with_directories(loaded: Loaded, directories: Sequence[Path], data: Path) -
             known = {row.path: row.library for row in view.roots()}
     for directory in directories:
         path = os.fsencode(os.path.abspath(directory))
-        if any(path == other or path.startswith(other + b"/") for other in taken.values()):
+        if any(path == other or (may_be_inside and path.startswith(other + b"/")) for other in taken.values()):
             continue
         name = known.get(path) or _free_name(directory, {*taken, *known.values()})
         taken[name] = path

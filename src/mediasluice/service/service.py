@@ -104,6 +104,12 @@ class Service:
         writer.start()
         try:
             roots = [self._register(writer, library) for library in libraries]
+            if all(root.identity is None for root in roots):
+                unseen = [
+                    self._never_seen(writer, library, root.id, root.reason)
+                    for library, root in zip(libraries, roots, strict=True)
+                ]
+                raise unseen[0]
             with View.open(catalogue_file(self.data)) as view:
                 for root in roots:
                     root.baseline = _is_new(view, root)
@@ -141,12 +147,10 @@ class Service:
         row = writer.call(lambda catalogue: catalogue.register(library, None))
         had_files = row.has_files or writer.call(lambda catalogue: bool(catalogue.departed([row.id], 1)))
         check = self._check(library.path, row.identity, had_files=had_files)
-        if row.identity is None:
-            if not check.online:
-                writer.call(lambda catalogue: catalogue.unregister(row.id))
-                message = f"library {library.name}: {check.reason}"
-                raise RootUnusable(message, path=text(library.path), hint="create it or correct the path")
+        if row.identity is None and check.online:
             writer.call(lambda catalogue: catalogue.register(library, check.identity))
+        elif row.identity is None and not self._is_service:
+            raise self._never_seen(writer, library, row.id, check.reason)
         root = wiring.watched(library, row, check, self.settings, self._own(library.path))
         at_us = time.time_ns() // 1000
         if row.state is RootState.HELD and root.state is RootState.ONLINE:
@@ -156,6 +160,11 @@ class Service:
         if root.state is RootState.OFFLINE:
             self.log.warning("root_offline", library=library.name, path=text(library.path), reason=root.reason)
         return root
+
+    def _never_seen(self, writer: Writer, library: Library, root: RootId, reason: str | None) -> RootUnusable:
+        writer.call(lambda catalogue: catalogue.unregister(root))
+        message = f"library {library.name}: {reason}"
+        return RootUnusable(message, path=text(library.path), hint="create it or correct the path")
 
     def _own(self, root: bytes) -> tuple[bytes, ...]:
         """Our own folders below a root are never candidates."""
@@ -239,7 +248,9 @@ class Service:
                 )
             )
             return
-        if wiring.is_mounted_otherwise(root):  # it was away when its rules were compiled, or has moved to a server
+        if root.identity is None or wiring.is_mounted_otherwise(
+            root
+        ):  # it was away when its rules were compiled, or has moved to a server
             self.ask(lambda: intake.remove(root))
             self.log.info("root_online", library=root.library, path=text(root.path))
             library = Library(root.library, root.path, root.rules, root.watch)

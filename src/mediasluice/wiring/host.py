@@ -72,6 +72,7 @@ def writer(
     return Writer(
         lambda: Catalogue.open(catalogue_file(data)),
         slice_s=SERVICE_SLICE_S if is_service else SCAN_SLICE_S,
+        is_alone=not is_service,
         committed=committed,
         failed=failed,
         disk_full=disk_full,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mediasluice.catalogue.rows import Departed
     from mediasluice.catalogue.store import Catalogue
     from mediasluice.model.flow import RootId
     from mediasluice.pipeline.watched import Watched
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 GRACE_S = 2.0  # design: an unlink becomes a deletion when nothing matching arrives
 LIMIT_S = 60.0  # design: at most, while a candidate of equal size is not identified yet
 EMPTIED_COUNT = 10  # chosen: a root that loses so many files at once, and with them all, is not believed
+NEAR_US = 5_000_000  # chosen: both halves of a move between roots are seen within this time
 BATCH = 2000  # deletions in one transaction: about 20 ms
 
 
@@ -33,6 +35,7 @@ class Doubts(NamedTuple):
     agreed: frozenset[RootId]  # of them, those where a person said that what is missing is right
     sizes: frozenset[int]  # of candidates that are not identified yet
     moving: frozenset[tuple[RootId, bytes, bytes]]  # old paths of files whose new path is not identified yet
+    arrivals_us: tuple[int, ...] = ()  # since when candidates wait that nobody has looked at yet
 
 
 class _Expired(NamedTuple):
@@ -141,7 +144,7 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
         if row.gone_us <= now_us - GRACE_S * 1e6
         and row.root not in emptied
         and (row.root, row.directory, row.name) not in doubts.moving
-        and (row.size not in doubts.sizes or row.gone_us <= now_us - LIMIT_S * 1e6)
+        and not (_may_be_waiting(row, doubts) and row.gone_us > now_us - LIMIT_S * 1e6)
     ]
     if overdue:
         catalogue.delete(overdue, now_us)
@@ -154,3 +157,8 @@ def _restore(catalogue: Catalogue, root: RootId) -> int:
     rows = catalogue.departed([root], BATCH)
     catalogue.restore([row.file for row in rows])
     return len(rows)
+
+
+def _may_be_waiting(row: Departed, doubts: Doubts) -> bool:
+    """Whether a candidate that is not identified yet may be this file: of its size, or come when it left."""
+    return row.size in doubts.sizes or any(abs(at_us - row.gone_us) <= NEAR_US for at_us in doubts.arrivals_us)

@@ -95,6 +95,7 @@ class Intake:
         self._wake = wake
         self._messages: deque[Callable[[], None]] = deque()
         self._stopping = False
+        self._last_move: object = None  # root, old path, new path
 
     # -- for other threads ------------------------------------------------------------------------
 
@@ -162,7 +163,10 @@ class Intake:
             root.id for root in self.roots.values() if root.state is RootState.ONLINE and root.is_compared
         )
         agreed = frozenset(root.id for scan in self.passes.running if scan.accept for root, _ in scan.scope)
-        return Doubts(online, agreed, frozenset(sizes), frozenset(self.tracker.old_paths()))
+        offset_s = time.time() - time.monotonic()
+        arrivals = sorted({int((since_s + offset_s) * 10) for since_s in self.tracker.unlooked()})  # tenths: few values
+        arrivals_us = tuple(tenth * 100_000 for tenth in arrivals)
+        return Doubts(online, agreed, frozenset(sizes), frozenset(self.tracker.old_paths()), arrivals_us)
 
     def _answered(self, answer: Answer) -> None:
         if answer.failure is not None:
@@ -213,6 +217,7 @@ class Intake:
                 self._departures.depart(root, departed)
                 departed = []
             if what <= What.LISTED:
+                self.passes.sighted(root, sighting.directory, sighting.name)
                 self._arrived(root, sighting)
             elif what is What.ATTRIBUTES:
                 self._attributes_changed(root, sighting)
@@ -231,6 +236,7 @@ class Intake:
             self.tracker.forget(root.id, directory, name)
             self._looks.look_up(root, FileState.JUNK, [(directory, name, pattern)])
         elif self.tracker.sight(sighting):
+            self._look_behind(root, sighting)
             if sighting.old_directory is not None and sighting.old_name is not None:
                 old = (root.id, sighting.old_directory, sighting.old_name)
                 self.passes.waits_for(old, (root.id, directory, name))
@@ -240,6 +246,13 @@ class Intake:
         if sighting.old_directory is not None and sighting.old_name is not None:
             # a file took a name under which it is not catalogued: from the outside its old name is gone
             self._departures.depart(root, self._forget(root, sighting.old_directory, sighting.old_name))
+
+    def _look_behind(self, root: Watched, sighting: Sighting) -> None:
+        """Two files that were exchanged look like one that went there and back: see what lies there now."""
+        new, old = (sighting.directory, sighting.name), (sighting.old_directory, sighting.old_name)
+        if sighting.what is What.MOVED and self._last_move == (root.id, new, old):
+            self.tracker.sight(sighting._replace(directory=old[0] or b"", name=old[1] or b"", what=What.LISTED))
+        self._last_move = (root.id, old, new)
 
     def _forget(self, root: Watched, directory: bytes, name: bytes) -> list[tuple[bytes, bytes]]:
         """Drop a candidate whose path is gone; gives the paths that the catalogue must see departed."""

@@ -149,7 +149,6 @@ class Looks:
         candidates = [candidate for candidate in candidates if not candidate.held]
         if not candidates:
             return
-        candidates.sort(key=lambda candidate: candidate.directory)
         groups: list[tuple[bytes, bool, list[tuple[Any, ...]]]] = []
         for candidate in candidates:
             if not groups or groups[-1][0] != candidate.directory:
@@ -165,7 +164,7 @@ class Looks:
             row = self._parts.view.known(candidate.root, candidate.old_directory, candidate.old_name)
             # Where another file took the old name meanwhile (two that changed places), only reading tells them apart.
             is_taken = self._parts.tracker.holds(candidate.root, candidate.old_directory, candidate.old_name)
-            if row is not None and row.has_content and not is_taken:
+            if row is not None and row.has_content and not is_taken and candidate.is_pure_move:
                 known = (row.key.ino, row.key.size, row.key.mtime_ns)
         key = candidate.key
         return (
@@ -199,13 +198,19 @@ class Looks:
                 weak = ChangeKey(*outcome[1]) if outcome[0] == Code.READY and not outcome[3] else None
                 if not self._parts.tracker.finished(candidate, weak):
                     continue  # it was sighted again meanwhile and is looked at again
+                if outcome[0] == Code.SAME and files:  # renames and arrivals keep their order
+                    self._record(token.root, files)
+                    files = []
                 row = self._decided(token.root, candidate, directory, name, outcome, files)
             if row is not None:
                 rows.append(row)
         if rows:
             self._recorder.note(token.root, rows)
         if files:
-            self._recorder.record(token.root, files, lambda verdicts: self._recorded(files, verdicts))
+            self._record(token.root, files)
+
+    def _record(self, root: Watched, files: list[IdentifiedFile]) -> None:
+        self._recorder.record(root, files, lambda verdicts: self._recorded(files, verdicts))
 
     def looked_up(self, token: Noting, answer: Answer) -> None:
         """Record held and junk names; a job that failed is left to the next pass."""

@@ -146,6 +146,11 @@ class Passes:
         for dirty in [dirty for dirty in root.dirty if dirty == old or dirty.startswith(below)]:
             root.dirty.add(directory + dirty[len(old) :])
 
+    def sighted(self, root: Watched, directory: bytes, name: bytes) -> None:
+        """A name is there: no pass may call it missing."""
+        for scan in self.running:
+            scan.is_there(root.id, directory, name)
+
     def _is_scanned(self, root: Watched) -> bool:
         return any(scan.covers(root.id) and not scan.is_finished for scan in self.running)
 

@@ -268,6 +268,11 @@ class Scan:
         """Sizes of new files that are known and not read yet: a missing file may be one of them."""
         return set(self._pending_sizes)
 
+    def is_there(self, root: RootId, directory: bytes, name: bytes) -> None:
+        """An event told of a name after its directory was listed: it is not missing."""
+        if root in self._missing:
+            self._missing[root].pop((directory, name), None)
+
     def covers(self, root: RootId) -> bool:
         """Whether a root takes part in this pass."""
         return root in self._visited and root not in self.cancelled
@@ -562,7 +567,8 @@ class Scan:
     def _mark_missing(self) -> None:
         """It is known what is really gone: mark it, unless it is so much that a person should agree first."""
         for root in {root.id: root for root, _ in self.scope}.values():
-            gone, missing = self._gone[root.id], self._missing[root.id]
+            missing = self._missing[root.id]
+            gone = [name for name in self._gone[root.id] if name in missing]  # less those that came back meanwhile
             if root.id in self.cancelled or not gone:
                 continue
             lost = sum(missing[name] not in self._arrived for name in gone)  # the others only moved

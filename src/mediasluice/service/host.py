@@ -93,6 +93,8 @@ def scan_once(
 ) -> dict[str, Any]:
     """One pass without a service: take the lock, compare, read, catalogue, and give the result object."""
     names = {library.name for library in loaded.settings.libraries()}
+    known = {name: text(path) for path, name in _known_roots(data).items() if name not in names}
+    targets = [known.get(target, target) for target in targets]
     for target in targets:
         if target not in names and os.sep not in target and not os.path.isdir(target):
             message = f"{target} is neither a folder nor a library"
@@ -158,14 +160,13 @@ def _with_directories(
     """Add folders that were named on the command line as libraries; known ones keep their name."""
     named: dict[str, dict[str, str]] = {}
     taken = {library.name: library.path for library in loaded.settings.libraries()}
-    known: dict[bytes, str] = {}
-    if catalogue_file(data).exists():
-        with View.open(catalogue_file(data)) as view:
-            known = {row.path: row.library for row in view.roots()}
+    known = _known_roots(data)
     for directory in directories:
         path = os.fsencode(os.path.abspath(directory))
         if any(path == other or (may_be_inside and path.startswith(other + b"/")) for other in taken.values()):
             continue
+        if may_be_inside:  # a part of a root that only the catalogue knows is a part of it
+            path = next((other for other in known if path.startswith(other + b"/")), path)
         name = known.get(path) or _free_name(directory, {*taken, *known.values()})
         taken[name] = path
         named[name] = {"path": text(path), "watch": True}  # type: ignore[dict-item]
@@ -174,6 +175,14 @@ def _with_directories(
     paths = loaded.stamp.paths
     libraries = {**loaded.overrides.get("libraries", {}), **named}
     return load(paths[0] if len(paths) == 1 else None, os.environ, {**loaded.overrides, "libraries": libraries})
+
+
+def _known_roots(data: Path) -> dict[bytes, str]:
+    """The roots that the catalogue knows, with the names of their libraries."""
+    if not catalogue_file(data).exists():
+        return {}
+    with View.open(catalogue_file(data)) as view:
+        return {row.path: row.library for row in view.roots()}
 
 
 def _free_name(directory: Path, taken: set[str]) -> str:

@@ -94,6 +94,7 @@ class Service:
         if self._is_service:
             sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
         refuse_overlap({library.name: library.path for library in libraries})
+        self._refuse_overlap_with_known(libraries)
         writer = wiring.writer(
             self.data,
             is_service=self._is_service,
@@ -161,6 +162,17 @@ class Service:
             self.log.warning("root_offline", library=library.name, path=text(library.path), reason=root.reason)
         return root
 
+    def _refuse_overlap_with_known(self, libraries: Sequence[Library]) -> None:
+        """A new root inside one that the catalogue knows, or around it, would make two files of each file there."""
+        if not catalogue_file(self.data).exists():
+            return
+        with View.open(catalogue_file(self.data)) as view:
+            known = {row.path: row for row in view.roots() if row.has_files}
+        for library in libraries:
+            if library.path not in known:
+                for row in known.values():
+                    refuse_overlap({library.name: library.path, f"{row.library} (in the catalogue)": row.path})
+
     def _never_seen(self, writer: Writer, library: Library, root: RootId, reason: str | None) -> RootUnusable:
         writer.call(lambda catalogue: catalogue.unregister(root))
         message = f"library {library.name}: {reason}"
@@ -168,8 +180,12 @@ class Service:
 
     def _own(self, root: bytes) -> tuple[bytes, ...]:
         """Our own folders below a root are never candidates."""
-        data = os.fsencode(self.data)
-        return (data,) if data.startswith(root + b"/") else ()
+        here, data = os.path.realpath(root), os.path.realpath(os.fsencode(self.data))
+        if here == data:
+            message = "the data directory cannot be a root itself"
+            raise RootUnusable(message, path=text(root), hint="choose another one with --data DIR")
+        above = here.rstrip(b"/") + b"/"
+        return (root.rstrip(b"/") + b"/" + data[len(above) :],) if data.startswith(above) else ()
 
     def _check(self, path: bytes, known: RootIdentity | None, *, had_files: bool) -> RootCheck:
         return check_root(path, known, had_files=had_files)
@@ -263,6 +279,7 @@ class Service:
     def replace(self, settings: Settings, libraries: Sequence[Library]) -> None:
         """Go over to another configuration: only roots whose rules differ are touched."""
         refuse_overlap({library.name: library.path for library in libraries})
+        self._refuse_overlap_with_known(libraries)
         intake = self._host.intake
         old, self.settings = self.settings, settings
         present = {root.path: root for root in intake.roots.values()}
@@ -301,6 +318,7 @@ class Service:
 
     def register(self, library: Library) -> Watched:
         """Register one more root; raises RootUnusable when it never was there."""
+        self._refuse_overlap_with_known([library])
         paths = {root.library: root.path for root in self._host.intake.roots.values()}
         refuse_overlap({**paths, library.name: library.path})
         return self._register(self._host.writer, library)

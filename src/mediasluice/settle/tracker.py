@@ -56,6 +56,7 @@ class Candidate:
         "flight",
         "generation",
         "held",
+        "is_pure_move",
         "key",
         "name",
         "observations",
@@ -82,6 +83,7 @@ class Candidate:
         self.reason: WaitReason | None = None
         self.old_directory: bytes | None = None  # where the catalogue may know the file
         self.old_name: bytes | None = None
+        self.is_pure_move = False  # renamed while nothing else was pending: its content may be known
         self.due_s = at_s
         self.held = held_by(name, directory) is not None
         self.flight: int | None = None  # generation at which it was handed out; None = it waits for its time
@@ -147,9 +149,11 @@ class Tracker:
             if before is not None and before.old_name is not None:
                 # renamed twice before it was looked at: the catalogue knows the first name
                 old_directory, old_name = before.old_directory, before.old_name
+            candidate.is_pure_move = before is None or before.is_pure_move
             if (old_directory, old_name) == (directory, name):
                 old_directory = old_name = None
             candidate.old_directory, candidate.old_name = old_directory, old_name
+        candidate.is_pure_move = candidate.is_pure_move and what is What.MOVED
         candidate.arrival = _ARRIVALS[what]
         candidate.changed_s = max(candidate.changed_s, at_s)
         candidate.generation += 1
@@ -297,6 +301,12 @@ class Tracker:
         """How many candidates will be decided by themselves; held ones wait for somebody to rename them."""
         return self._count - self._held
 
+    def unlooked(self) -> list[float]:
+        """Since when candidates wait that nobody has looked at [monotonic s]: each may be a file that departed."""
+        return [
+            candidate.first_s for candidate in self._candidates(None) if candidate.size is None and not candidate.held
+        ]
+
     def old_paths(self) -> set[tuple[RootId, bytes, bytes]]:
         """Where the catalogue still has files whose new path is a candidate."""
         return {
@@ -341,7 +351,9 @@ class Tracker:
         candidate.was_ready = None
         place = (candidate.root, candidate.directory, _extension(candidate.name))
         quiet_s = _quiet_for(pause_s)
-        if key != ready_key and quiet_s > self._learned.get(place, 0.0):
+        # Another inode is another file that took the name: it says nothing about a writer's habits.
+        is_rewritten = key != ready_key and key.ino == ready_key.ino
+        if is_rewritten and quiet_s > self._learned.get(place, 0.0):
             _put(self._learned, place, quiet_s)
             self._unsaved.add(place)
 

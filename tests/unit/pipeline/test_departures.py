@@ -64,7 +64,10 @@ class Desk:
         self.departures.depart(SimpleNamespace(id=self.root), [(b"", name) for name in names])  # type: ignore[arg-type]
 
     def expire(self, **doubts: Any) -> None:
-        values = {"online": frozenset({self.root}), **{name: frozenset(value) for name, value in doubts.items()}}
+        values: dict[str, Any] = {
+            "online": frozenset({self.root}),
+            **{name: frozenset(value) for name, value in doubts.items()},
+        }
         self.departures.reopen() if self.departures.is_open else None
         self.departures.expire(lambda: NOBODY._replace(**values))
 

@@ -362,10 +362,16 @@ def _which(
     """Choose the row of a file, or ``None`` for a new one; the order of the module's table."""
     renamed = _renamed(ledger, file, content)
     if renamed is not None and (here is None or renamed.id != here.id):
-        if renamed.version or here is None:
+        if renamed.version:
+            return renamed
+        # Nobody was told of the name before: it may be the new name of a file that was seen to leave.
+        found = _departed(ledger, file, content) or _left_other_root(ledger, file, content)
+        if found is None and here is None:
             return renamed
         ledger.touch(renamed.dir)
-        ledger.drop(renamed)  # a temporary name of what is here: nobody was told of it
+        ledger.drop(renamed)
+        if found is not None:
+            return found
     is_departed = here is not None and here.state == FileState.DEPARTED
     if here is not None and here.version and (not is_departed or _holds(here, file, content)):
         return here

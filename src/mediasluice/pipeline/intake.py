@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.writer import Writer
     from mediasluice.settle.tracker import Tracker
 
+# A file that only a listing told of may have been renamed into a directory that was not watched yet. Its source says
+# after 0.2 s that the other half of that rename is gone: what it was must be known before it is taken for new.
+LISTED_LATER_S = 0.25
 PAUSE_S = 0.5  # longest pause of the loop; everything urgent wakes it
 
 
@@ -95,7 +98,7 @@ class Intake:
         self._wake = wake
         self._messages: deque[Callable[[], None]] = deque()
         self._stopping = False
-        self._last_move: object = None  # root, old path, new path
+        self._last_move: object = None  # root, old path, new path, time
 
     # -- for other threads ------------------------------------------------------------------------
 
@@ -218,6 +221,8 @@ class Intake:
                 departed = []
             if what <= What.LISTED:
                 self.passes.sighted(root, sighting.directory, sighting.name)
+                if what is What.LISTED:
+                    sighting = sighting._replace(at_s=sighting.at_s + LISTED_LATER_S)  # noqa: PLW2901 - the same one
                 self._arrived(root, sighting)
             elif what is What.ATTRIBUTES:
                 self._attributes_changed(root, sighting)
@@ -250,9 +255,9 @@ class Intake:
     def _look_behind(self, root: Watched, sighting: Sighting) -> None:
         """Two files that were exchanged look like one that went there and back: see what lies there now."""
         new, old = (sighting.directory, sighting.name), (sighting.old_directory, sighting.old_name)
-        if sighting.what is What.MOVED and self._last_move == (root.id, new, old):
+        if sighting.what is What.MOVED and self._last_move == (root.id, new, old, sighting.at_s):
             self.tracker.sight(sighting._replace(directory=old[0] or b"", name=old[1] or b"", what=What.LISTED))
-        self._last_move = (root.id, old, new)
+        self._last_move = (root.id, old, new, sighting.at_s)
 
     def _forget(self, root: Watched, directory: bytes, name: bytes) -> list[tuple[bytes, bytes]]:
         """Drop a candidate whose path is gone; gives the paths that the catalogue must see departed."""

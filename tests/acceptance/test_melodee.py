@@ -134,6 +134,7 @@ def test_raw_events(watcher: Watcher) -> None:
     path = place / "a.wav"
     path.write_bytes(wav("raw"))
     watcher.service.wait_catalogued([path], SOON_S)
+    (place / "later.wav").write_bytes(wav("later"))  # the folder is watched by now: its close is an event
     os.link(path, place / "b.wav")
     path.chmod(0o600)
     (place / "b.wav").rename(place / "c.wav")

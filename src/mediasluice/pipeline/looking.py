@@ -303,6 +303,7 @@ class Looks:
                 self._recorder.say_moved(root, old, (directory, name))
                 self._closed(root.id, directory, name, FileState.CATALOGUED, None)
             elif self._roots.get(root.id) is root:
+                self._departures.depart(root, [old])  # it is gone from there, whoever it was
                 self._parts.tracker.sight(Sighting(root.id, directory, name, What.RENAMED_IN, time.monotonic()))
 
         self._parts.writer.express(

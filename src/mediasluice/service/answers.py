@@ -19,6 +19,7 @@ from mediasluice.pipeline.looking import Looking
 from mediasluice.pipeline.scans import Chunk
 from mediasluice.pipeline.workers import Lane
 from mediasluice.service.passing import Request, run_pass
+from mediasluice.settle.decide import WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +69,7 @@ class Answers:
             settling.append(
                 {
                     "path": text(join(root.path, join(pending.directory, pending.name))),
-                    "reason": pending.reason,
+                    "reason": pending.reason or WaitReason.QUIET,  # not looked at yet
                     "since": now - (now_s - pending.since_s),
                     "due": now + (pending.due_s - now_s),
                 }
@@ -176,7 +177,7 @@ class Answers:
                 after = f"looked at again in {max(0.0, pending.due_s - now_s):.1f} s"
                 return {
                     "state": "held" if pending.reason == "name" else "settling",
-                    "reason": pending.reason,
+                    "reason": pending.reason or WaitReason.QUIET,  # not looked at yet
                     "next": after,
                     "since": now - (now_s - pending.since_s),
                 }

@@ -122,8 +122,11 @@ class Told:
 
 
 def brief(sightings: list[Sighting]) -> list[tuple[str, bytes, bytes]]:
-    """What, where and where from, without times."""
-    return [
+    """What, where and where from, without times.
+
+    A CREATED whose CLOSED follows is left out: whether both came in one read of the queue is a matter of luck.
+    """
+    told = [
         (
             sighting.what.name,
             join(sighting.directory, sighting.name) if sighting.name else sighting.directory,
@@ -132,6 +135,11 @@ def brief(sightings: list[Sighting]) -> list[tuple[str, bytes, bytes]]:
             else sighting.old_directory or b"",
         )
         for sighting in sightings
+    ]
+    return [
+        story
+        for number, story in enumerate(told)
+        if story[0] != "CREATED" or ("CLOSED", *story[1:]) not in told[number:]
     ]
 
 

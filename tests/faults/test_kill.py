@@ -19,7 +19,8 @@ from tests.service import Service, Sluice, scaled
 
 KILLS = scaled(20, 200)
 LONGEST_LIFE_S = 2.5  # chosen: from before it can do anything to well after its gap scan
-BIG = 24 << 20  # bytes: long enough to be seen while it is read
+BIG = 32 << 20  # bytes: long enough to be seen while it is read
+MOST_FILES = 800  # chosen: then only names and contents change, and looking at all of them stays quick
 AIM_S = 10.0
 
 pytestmark = pytest.mark.timeout(240 + 10 * KILLS)
@@ -80,6 +81,9 @@ class Arrivals:
         return jpeg(f"content {self._counter}", size or self._random.randrange(400, 60_000))
 
     def _arrive(self) -> None:
+        if len(self.expected) >= MOST_FILES:
+            self._rename()
+            return
         path, content = self._fresh(self._random.choice(("renamed", "modified", "kept"))), self._content()
         if path.is_relative_to(self.root / "kept"):  # of a format that only a quiet period proves complete
             path, content = path.with_suffix(".mp3"), unknown(path, self._random.randrange(400, 60_000))
@@ -96,7 +100,7 @@ class Arrivals:
 
         So that the disk does not fill.
         """
-        if self._random.random() < 0.15:
+        if self._random.random() < 0.25:
             path, content = self.root / "big.jpg", self._content(BIG)
             part = path.with_name("big.jpg.part")
             part.write_bytes(content)
@@ -178,7 +182,7 @@ def _stop_and_look(service: Service, root: Path, wanted: Stage | None, chance: r
         if wanted is None or wanted in stages or time.monotonic() > end:
             return stages
         service.resume()
-        time.sleep(chance.uniform(0.0, 0.05))
+        time.sleep(chance.uniform(0.0, 0.02))
 
 
 def _from_the_kernel(service: Service, root: Path) -> set[Stage]:

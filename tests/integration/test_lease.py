@@ -107,12 +107,12 @@ time.sleep(30)
 
 def test_without_the_precaution_the_holder_dies(path: Path) -> None:
     """The danger is real: a writer that opens during a lease ends a process that does not ignore SIGIO."""
-    holder = python(HOLDER, str(path))
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(BlockingIOError):
-        os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    assert holder.wait(timeout=20) == -signal.SIGIO
+    with python(HOLDER, str(path)) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BlockingIOError):
+            os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        assert holder.wait(timeout=20) == -signal.SIGIO
 
 
 def test_a_writable_mapping_is_seen_after_its_file_was_closed(path: Path) -> None:

@@ -87,6 +87,24 @@ def test_rename_and_back(host: Running, top: Path) -> None:
     assert "deleted" not in types(host)
 
 
+def test_renamed_twice_through_a_directory_that_nobody_watches_yet(host: Running, top: Path) -> None:
+    """A known file that is renamed into a new directory, and out of it before that is watched, stays the same file."""
+    count = 60
+    for number in range(count):
+        put(top / "from" / f"{number}.jpg")
+    host.until_idle()
+    (top / "to").mkdir()
+    before = host.head()
+    for number in range(count):
+        fresh = top / f"new {number}"
+        os.mkdir(fresh)  # three calls in some ten microseconds: the watch on it comes later
+        os.rename(top / "from" / f"{number}.jpg", fresh / "between.jpg")
+        os.rename(fresh / "between.jpg", top / "to" / f"{number}.jpg")
+        time.sleep(0.005)  # for the reader of events: one rename at a time
+    host.until_idle()
+    assert types(host, before) == ["moved"] * count
+
+
 def test_two_files_change_places(host: Running, top: Path) -> None:
     """Two files that exchange their names are both there afterwards, each name with its new content."""
     put(top / "a.jpg", "A")

@@ -44,9 +44,11 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.writer import Writer
     from mediasluice.settle.tracker import Tracker
 
-# A file that only a listing told of may have been renamed into a directory that was not watched yet. Its source says
-# after 0.2 s that the other half of that rename is gone: what it was must be known before it is taken for new.
-LISTED_LATER_S = 0.25
+# A file may have been renamed into a directory that was not watched yet, and then be found by a listing or be seen
+# renamed once more. Its source says after 0.2 s that its first name is gone, and what it was must be known before it
+# is taken for new.
+HALFWAY_S = 0.25
+_RENAMES = (What.MOVED, What.RENAMED_IN)
 PAUSE_S = 0.5  # longest pause of the loop; everything urgent wakes it
 
 
@@ -204,6 +206,7 @@ class Intake:
 
     def _sighted(self, root: Watched, sightings: Iterable[Sighting]) -> None:
         departed: list[tuple[bytes, bytes]] = []  # facts about one name keep their order: flushed before others
+        is_halfway = root.source is not None and root.source.is_halfway
         for sighting in sightings:
             what = sighting.what
             if root.state is RootState.OFFLINE and what is not What.ROOT_LOST:
@@ -221,8 +224,8 @@ class Intake:
                 departed = []
             if what <= What.LISTED:
                 self.passes.sighted(root, sighting.directory, sighting.name)
-                if what is What.LISTED:
-                    sighting = sighting._replace(at_s=sighting.at_s + LISTED_LATER_S)  # noqa: PLW2901 - the same one
+                if what is What.LISTED or (is_halfway and what in _RENAMES):
+                    sighting = sighting._replace(at_s=sighting.at_s + HALFWAY_S)  # noqa: PLW2901 - the same one
                 self._arrived(root, sighting)
             elif what is What.ATTRIBUTES:
                 self._attributes_changed(root, sighting)

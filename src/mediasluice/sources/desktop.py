@@ -102,6 +102,11 @@ class WatchdogSource:
             self._wake()
         return out
 
+    @property
+    def is_halfway(self) -> bool:
+        """Never: the library below joins both halves of a rename, or tells of a deletion and an arrival."""
+        return False
+
     def coverage(self) -> Coverage:
         """Never complete: the whole root is to be passed over regularly as well."""
         reason = self._ended or "events of this system can be lost without notice: the tree is compared regularly"

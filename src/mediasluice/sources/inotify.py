@@ -155,6 +155,11 @@ class InotifySource:
             out, self._out = self._out, []
             return out
 
+    @property
+    def is_halfway(self) -> bool:
+        """Whether a name left whose new one was not seen within the time of a rename."""
+        return bool(self._left_paths)
+
     def coverage(self) -> Coverage:
         """What is watched and what is not."""
         places = {}

@@ -32,6 +32,10 @@ class Source(Protocol):
         When there is more to do later (a rename to pair, a tree to walk), the source calls ``wake`` itself.
         """
 
+    @property
+    def is_halfway(self) -> bool:
+        """Whether a name was seen to leave that may arrive elsewhere yet: the other half of a rename."""
+
     def coverage(self) -> Coverage:
         """How complete the reports are; safe from any thread."""
 

@@ -26,14 +26,19 @@ SIZE = 50_000
 pytestmark = [pytest.mark.timeout(180), pytest.mark.needs_root]
 
 
-def _bindfs(mounts: Mounts, base: Path) -> tuple[Path, Path]:
+def _bindfs(mounts: Mounts, base: Path, at: str = "mounted") -> tuple[Path, Path]:
     if shutil.which("bindfs") is None:
         pytest.skip("bindfs is not installed")
-    behind, root = base / "behind", base / "mounted"
+    behind, root = base / "behind", base / at
     behind.mkdir(parents=True)
-    root.mkdir()
+    root.mkdir(parents=True)
     mounts.run("bindfs", behind, root)
     return root, behind
+
+
+def _inside(mounts: Mounts, base: Path) -> tuple[Path, Path]:
+    """A network mount somewhere inside a root that is itself on a local disk."""
+    return _bindfs(mounts, base, "local/deep/mounted")
 
 
 def _overlay(mounts: Mounts, base: Path) -> tuple[Path, Path]:
@@ -44,7 +49,7 @@ def _overlay(mounts: Mounts, base: Path) -> tuple[Path, Path]:
     return root, upper
 
 
-@pytest.mark.parametrize("make", [_bindfs, _overlay], ids=["fuse", "overlay"])
+@pytest.mark.parametrize("make", [_bindfs, _overlay, _inside], ids=["fuse", "overlay", "fuse inside a local root"])
 def test_written_behind_the_mount(tmp_path: Path, make: Callable[[Mounts, Path], tuple[Path, Path]]) -> None:
     """Files that appear behind the mount are found by polling.
 
@@ -52,10 +57,14 @@ def test_written_behind_the_mount(tmp_path: Path, make: Callable[[Mounts, Path],
     """
     with Mounts() as mounts:
         root, behind = make(mounts, tmp_path / "fs")
-        document = {"libraries": {"remote": {"path": str(root), "settle": {"network": QUIET_S}}}}
+        watched = tmp_path / "fs" / "local" if make is _inside else root
+        document = {"libraries": {"remote": {"path": str(watched), "settle": {"network": QUIET_S}}}}
         with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
             service = sluice.start()
-            assert sluice.root(root)["mode"] == "poll", sluice.root(root)
+            if make is _inside:
+                assert "others may write behind it" in sluice.root(watched)["reason"]
+            else:
+                assert sluice.root(watched)["mode"] == "poll", sluice.root(watched)
             ended: dict[str, float] = {}
 
             def write_slowly() -> None:
@@ -88,7 +97,7 @@ def test_written_behind_the_mount(tmp_path: Path, make: Callable[[Mounts, Path],
             row = sluice.catalogued()[str(root / "slow.jpg")]
             assert row["version"] == 1
             assert row["links"] >= 1
-            if make is _bindfs:  # an overlay goes on to show what was removed behind it (kernel: undefined)
+            if make is not _overlay:  # which goes on to show what was removed behind it (kernel: undefined)
                 (behind / "folder" / "plain.jpg").unlink()
                 service.wait(lambda: sluice.events("file.deleted"), "a deletion behind the mount", FOUND_S)
             service.stop()

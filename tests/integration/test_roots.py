@@ -84,19 +84,19 @@ class Story:
     def _unmounted(self) -> Trouble:
         root, disk = self._place("unmounted"), self._disk("unmounted")
         disk.mount(root)
-        return Trouble("unmounted", root, lambda: self._unmount(root), lambda: disk.mount(root))
+        return Trouble("unmounted", root, lambda: self.unmount(root), lambda: disk.mount(root))
 
     def _replaced(self) -> Trouble:
         root, disk, other = self._place("replaced"), self._disk("replaced"), self._disk("other")
         disk.mount(root)
 
         def lose() -> None:
-            self._unmount(root)
+            self.unmount(root)
             other.mount(root)
             (self.seen(root) / "foreign.jpg").write_bytes(jpeg("on the other disk"))
 
         def restore() -> None:
-            self._unmount(root)
+            self.unmount(root)
             disk.mount(root)
 
         return Trouble("replaced by another disk", root, lose, restore)
@@ -112,7 +112,7 @@ class Story:
             disk.mount(root)
             assert self.seen(root).stat().st_dev != device, "the test did not get another device number"
 
-        return Trouble("remounted with another device number", root, lambda: self._unmount(root), restore)
+        return Trouble("remounted with another device number", root, lambda: self.unmount(root), restore)
 
     def _bind_mount(self) -> Trouble:
         root, source = self._place("bound"), self._place("bind-source")
@@ -121,7 +121,7 @@ class Story:
         def restore() -> None:
             self.mounts.run("mount", "--bind", source, root)
 
-        return Trouble("bind mount removed", root, lambda: self._unmount(root), restore)
+        return Trouble("bind mount removed", root, lambda: self.unmount(root), restore)
 
     def _renamed(self) -> Trouble:
         root = self._on_disk("renamed")
@@ -165,7 +165,7 @@ class Story:
     def _rename(self, old: Path, new: Path) -> None:
         self.seen(old).rename(self.seen(new))
 
-    def _unmount(self, place: Path) -> None:
+    def unmount(self, place: Path) -> None:
         """Unmount as a person does: it must not stay busy because of us."""
 
         def done() -> bool:
@@ -245,6 +245,64 @@ def test_roots_that_change_while_nothing_runs(tmp_path: Path) -> None:
             assert not sluice.events("file.deleted", "file.modified", "file.moved", "file.renamed")
             assert len(sluice.events("file.created")) == FILES
             service.stop()
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["mount point stays", "mount point goes too"])
+def test_a_disk_inside_a_root_that_goes_away(tmp_path: Path, *, removed: bool) -> None:
+    """Its files are kept, also over a restart; back, none is read again; gone for good when a person says so."""
+    with Mounts() as mounts:
+        story = Story(tmp_path / "roots", mounts)
+        root = story.base / "root"
+        point, disk = root / "media" / "disk", Disk(mounts, tmp_path / "disk.img").make()
+        story.seen(point).mkdir(parents=True)
+        trouble = Trouble("inside", root, lambda: None, lambda: None)
+        with Sluice(tmp_path / "home", prefix=mounts.prefix) as sluice:
+            service = sluice.start(root)
+            # Not enough for the brake: less than a hundred, and of more than ten times as many.
+            for number in range(10 * FILES):
+                (story.seen(root) / f"{number:02d}.jpg").write_bytes(jpeg(f"outside {number}"))
+            disk.mount(point)
+            time.sleep(3)  # a mount makes no event: it is looked for every two seconds
+            (story.seen(point) / "album").mkdir()
+            for number in range(FILES):
+                (story.seen(point) / "album" / f"{number:02d}.jpg").write_bytes(jpeg(f"inside {number}"))
+            inside = [point / "album" / f"{number:02d}.jpg" for number in range(FILES)]
+            service.wait_catalogued(inside, 60)
+            service.wait(lambda: len(sluice.catalogued()) == 11 * FILES, "everything catalogued", 60)
+            _note_access_times(story, trouble)
+
+            story.unmount(point)
+            if removed:
+                story.seen(point).rmdir()
+            service.wait(lambda: "not mounted" in (sluice.root(root)["reason"] or ""), "the loss is shown", NOTICE_S)
+            _assert_kept(sluice, root)
+            service.stop()
+            service = sluice.start(root)
+            sluice.call("scan", code=None)
+            _assert_kept(sluice, root)
+
+            story.seen(point).mkdir(exist_ok=True)
+            disk.mount(point)
+            (story.seen(point) / "album" / "new.jpg").write_bytes(jpeg("new inside"))
+            service.wait_catalogued([point / "album" / "new.jpg"], NOTICE_S)
+            _settle_down(service)
+            assert sluice.root(root)["reason"] is None
+            assert _read_since(story, trouble) == {"media/disk/album/new.jpg"}
+            assert len(sluice.events("file.created")) == 11 * FILES + 1
+
+            story.unmount(point)
+            service.wait(lambda: "not mounted" in (sluice.root(root)["reason"] or ""), "the loss is shown", NOTICE_S)
+            sluice.call("scan", "--accept", code=None)
+            service.wait(lambda: len(sluice.events("file.deleted")) == FILES + 1, "agreed", NOTICE_S)
+            service.stop()
+
+
+def _assert_kept(sluice: Sluice, root: Path) -> None:
+    time.sleep(GRACE_S)
+    gone = sluice.events("file.deleted", "file.moved", "file.renamed", "file.modified")
+    assert not gone, f"a disk that is away was taken for deletions: {gone[:3]}"
+    assert len(sluice.files()) == 11 * FILES
+    assert sluice.root(root)["state"] == "online"
 
 
 def _settle_down(service: Service) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from mediasluice.catalogue.rows import signed, unsigned
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import RootId
@@ -238,7 +239,7 @@ def stored(key: ChangeKey) -> ChangeKey:
     """A change key as 64 signed bits: an inode by its bits, a time beyond the year 2262 as the last one."""
     ino, size, mtime_ns, ctime_ns = key
     return ChangeKey(
-        ino if ino <= _TOP else ino - (1 << 64),
+        signed(ino),
         size,
         min(max(mtime_ns, -_TOP), _TOP),
         min(max(ctime_ns, -_TOP), _TOP),
@@ -252,4 +253,4 @@ def fits(key: ChangeKey) -> bool:
 
 def loaded(ino: int, size: int, mtime_ns: int, ctime_ns: int) -> ChangeKey:
     """A stored key as a file system gives it."""
-    return ChangeKey(ino if ino >= 0 else ino + (1 << 64), size, mtime_ns, ctime_ns)
+    return ChangeKey(unsigned(ino), size, mtime_ns, ctime_ns)

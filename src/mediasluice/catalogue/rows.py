@@ -15,6 +15,16 @@ from mediasluice.model.flow import RootId
 from mediasluice.model.roots import RootIdentity, RootState, WatchMode
 
 
+def signed(ino: int) -> int:
+    """An inode number as 64 bits with a sign, which is what the database has."""
+    return ino if ino < 1 << 63 else ino - (1 << 64)
+
+
+def unsigned(ino: int) -> int:
+    """A stored inode number as a file system gives it."""
+    return ino if ino >= 0 else ino + (1 << 64)
+
+
 class RootRow(NamedTuple):
     """A root with what is known of it. ``identity`` is ``None`` until it was seen for the first time."""
 
@@ -42,7 +52,7 @@ def roots_of(connection: sqlite3.Connection, where: str = "1", *values: object) 
     rows = []
     found = connection.execute(f"{_ROOTS} WHERE {where} ORDER BY r.path", values)
     for root, library, path, filesystem, ino, state, reason, since_us, watched, has_files in found:
-        identity = None if filesystem is None else RootIdentity(filesystem, ino if ino >= 0 else ino + (1 << 64))
+        identity = None if filesystem is None else RootIdentity(filesystem, unsigned(ino))
         rows.append(
             RootRow(
                 root, library, path, identity, RootState(state), reason, since_us, WatchMode(watched), bool(has_files)

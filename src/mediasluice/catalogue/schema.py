@@ -70,6 +70,17 @@ root = Table(
     Column("watched", Text, nullable=False),
 )
 
+mount = Table(
+    "mount",
+    METADATA,
+    Column("root", _ID, ForeignKey("root.id"), primary_key=True),
+    Column("path", LargeBinary, primary_key=True),  # the mount point, relative to the root
+    Column("filesystem", LargeBinary, nullable=False),
+    Column("ino", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What is mounted inside a root: while it is not, its files are out of reach and not deleted."""
+
 dir_ = Table(
     "dir",
     METADATA,

@@ -62,6 +62,15 @@ CREATE TABLE learned (
     FOREIGN KEY(root) REFERENCES root (id)
 ) WITHOUT ROWID;
 
+CREATE TABLE mount (
+    root INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    filesystem BLOB NOT NULL,
+    ino BIGINT NOT NULL,
+    PRIMARY KEY (root, path),
+    FOREIGN KEY(root) REFERENCES root (id)
+) WITHOUT ROWID;
+
 CREATE TABLE event (
     seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     type TEXT NOT NULL,

@@ -21,7 +21,7 @@ from mediasluice.catalogue.connect import copy_database, translated
 from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.record import record
-from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of
+from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import IdentifiedFile, RootId
@@ -161,9 +161,17 @@ class Catalogue:
                 (WatchMode.OFF.value, json.dumps(list(roots))),
             )
 
+    def set_mounts(self, root: RootId, mounts: Mapping[bytes, RootIdentity]) -> None:
+        """Note what is mounted inside a root, by mount point relative to it."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM mount WHERE root = ?", (root,))
+            self._connection.executemany(
+                "INSERT INTO mount (root, path, filesystem, ino) VALUES (?, ?, ?, ?)",
+                [(root, point, what.filesystem, signed(what.ino)) for point, what in mounts.items()],
+            )
+
     def _identify(self, root: RootId, identity: RootIdentity) -> None:
-        ino = identity.ino if identity.ino < 1 << 63 else identity.ino - (1 << 64)
-        values = (identity.filesystem, ino, root)
+        values = (identity.filesystem, signed(identity.ino), root)
         self._connection.execute("UPDATE root SET filesystem = ?, ino = ? WHERE id = ?", values)
         self._ledger.forget_disks()
 

@@ -29,11 +29,13 @@ from mediasluice.catalogue.rows import (
     Lacking,
     RootRow,
     roots_of,
+    unsigned,
 )
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import join, split, text
+from mediasluice.model.roots import RootIdentity
 
 PAGE = 2_000  # rows of one read transaction, chosen: about 5 ms
 
@@ -140,6 +142,19 @@ class View:
             " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL AND d.root = ?"
         )
         return int(self._run(count, (root,))[0][0])
+
+    def is_empty(self, root: RootId, directory: bytes) -> bool:
+        """Whether no file is known at or below a directory."""
+        query = (
+            "SELECT 1 FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
+            f" WHERE d.root = :root AND {BELOW} LIMIT 1"
+        )
+        return not self._run(query, below(root, directory))
+
+    def mounts(self, root: RootId) -> dict[bytes, RootIdentity]:
+        """What was mounted inside a root, by mount point relative to it."""
+        found = self._run("SELECT path, filesystem, ino FROM mount WHERE root = ?", (root,))
+        return {path: RootIdentity(filesystem, unsigned(ino)) for path, filesystem, ino in found}
 
     def knows_files(self) -> bool:
         """Whether any file was ever recorded."""
@@ -368,7 +383,7 @@ def _group(rows: list[Sequence[Any]]) -> Iterator[DuplicateGroup]:
     for row in rows:
         library, root, directory, name, filesystem, ino, number, disk = row[3:]
         inodes.add((disk, ino) if ino else number)
-        actual = ino if ino >= 0 else ino + (1 << 64)
+        actual = unsigned(ino)
         files.append(Copy(library, _absolute(root, directory, name), filesystem or b"", actual))
     if len(inodes) > 1:
         yield DuplicateGroup(rows[0][1], rows[0][2], files)

@@ -16,6 +16,11 @@ def split(relative: bytes) -> tuple[bytes, bytes]:
     return directory, name
 
 
+def is_inside(directory: bytes, start: bytes) -> bool:
+    """Whether a directory is ``start`` or lies below it, both relative to the same root."""
+    return not start or directory == start or directory.startswith(start + b"/")
+
+
 def text(path: bytes) -> str:
     """Text of a path; undecodable bytes become lone surrogates, so that it can be turned back."""
     return os.fsdecode(path)

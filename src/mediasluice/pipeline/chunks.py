@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mediasluice.catalogue.rows import Outcome
 from mediasluice.model.files import ChangeKey, Digests, FileState, Origin
 from mediasluice.model.flow import IdentifiedFile, Sighting, What
+from mediasluice.model.paths import is_inside
 from mediasluice.pipeline.looking import evidence
 from mediasluice.pipeline.outcomes import Code
 from mediasluice.pipeline.parts import now_us
@@ -93,9 +94,9 @@ class Chunks:
         """Something was sighted: what chunks found of it is old."""
         root, what = sighting.root, sighting.what
         if what in (What.DIRECTORY_MOVED, What.DIRECTORY_DEPARTED, What.ROOT_LOST):
-            start = sighting.old_directory if what is What.DIRECTORY_MOVED else sighting.directory
+            start = sighting.old_directory or b"" if what is What.DIRECTORY_MOVED else sighting.directory
             for (owner, place), chunks in self._open.items():
-                if owner == root and (not start or place == start or place.startswith(start + b"/")):
+                if owner == root and is_inside(place, start):
                     for chunk in chunks:
                         chunk.void = True
             return

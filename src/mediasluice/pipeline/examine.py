@@ -20,6 +20,7 @@ from mediasluice.identify import digests
 from mediasluice.identify.junk import JunkRules
 from mediasluice.identify.kind import kind_of
 from mediasluice.model.files import FileState
+from mediasluice.model.paths import is_inside
 from mediasluice.model.roots import RootIdentity
 from mediasluice.pipeline.gates import NameGate
 from mediasluice.pipeline.outcomes import (
@@ -32,9 +33,10 @@ from mediasluice.settle.decide import Arrival, Options, Timing, Wait, WaitReason
 from mediasluice.settle.names import companions
 from mediasluice.settle.probes import Evidence, Writer, is_free_at_last, probe, writer_of
 from mediasluice.sources.listing import list_directory
+from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
 from mediasluice.sources.opening import open_directory, refusal
-from mediasluice.sources.roots import check_root
+from mediasluice.sources.roots import check_root, lost_mounts, mounts_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +83,7 @@ def list_directories(payload: tuple[Any, ...]) -> list[Outcome]:
     """
     raw, number, wanted = payload
     spec = Spec(*raw)
-    rules = _rules(spec, number)
+    rules, device = _rules(spec, number), _device(spec.root)
     answers: list[Outcome] = []
     for directory, known, trusted_ns in wanted:
         try:
@@ -94,6 +96,7 @@ def list_directories(payload: tuple[Any, ...]) -> list[Outcome]:
                 rules,
                 _mix(known, spec.rules_digest),
                 stable_inodes=spec.stable_inodes,
+                device=device,
                 follow_files=spec.follow_files,
             )
         except Vanished:
@@ -115,6 +118,7 @@ def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
     """
     raw, number, wanted = payload
     spec = Spec(*raw)
+    ground = _Ground(spec)
     answers: list[Outcome] = []
     for directory in wanted:
         listed = list_directories((raw, number, [(directory, None, None)]))[0]
@@ -136,7 +140,7 @@ def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
                 unread.append((name, key, links, reason[0].value, reason[1]))
         read: list[tuple[Any, ...]] = []
         if rest and not has_held:
-            read, rest = _read_what_rests(spec, directory, rest)
+            read, rest = _read_what_rests(ground, directory, rest)
         answers.append(
             (Code.TAKEN, directory, signature, mtime_ns, below, files, size, ignored, len(errors), unread, read, rest)
         )
@@ -144,17 +148,17 @@ def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
 
 
 def _read_what_rests(
-    spec: Spec, directory: bytes, names: list[tuple[bytes, tuple[int, int, int, int]]]
+    ground: _Ground, directory: bytes, names: list[tuple[bytes, tuple[int, int, int, int]]]
 ) -> tuple[list[tuple[Any, ...]], list[tuple[bytes, tuple[int, int, int, int]]]]:
     """Read the files that the gate passes without a closer look; gives them, and the others."""
     try:
-        holder = _open(spec.root, directory)
+        holder = _open(ground.spec.root, directory)
     except FileError:
         return [], names  # the longer look says what is wrong
     read: list[tuple[Any, ...]] = []
     rest: list[tuple[bytes, tuple[int, int, int, int]]] = []
     try:
-        gate = _Gate(spec, holder, directory, None, express=False, mind_companions=False)
+        gate = _Gate(ground.under(holder), holder, directory, None, express=False, mind_companions=False)
         for name, key in names:
             outcome = gate.at_rest(name, key)
             if outcome is None:
@@ -197,15 +201,27 @@ def _modified_ns(root: bytes, directory: bytes) -> int:
 def which_are_absent(payload: tuple[Any, ...]) -> list[bool]:
     """Say of each path whether it is really not there, as a file, under the root that is meant.
 
-    ``payload``: ``(spec, (file system, inode) of the root, [(directory, name), ...])``.
+    ``payload``: ``(spec, (file system, inode) of the root, [(mount point, file system, inode), ...] of what is known
+    to be mounted inside it, [(directory, name), ...])``.
     """
-    raw, (filesystem, ino), names = payload
+    raw, (filesystem, ino), known, names = payload
     spec = Spec(*raw)
     answers = [_is_absent(spec, directory, name) for directory, name in names]
-    # Asked last: a root that went away while it was looked at must not make its files look deleted.
+    # Asked last: what went away while it was looked at must not make its files look deleted.
     if not check_root(spec.root, RootIdentity(filesystem, ino), had_files=False).online:
         return [False] * len(names)
+    mounts = {point: RootIdentity(*what) for point, *what in known}
+    if mounts and (lost := lost_mounts(mounts, mounts_inside(spec.root))):
+        return [
+            answer and not any(is_inside(directory, point) for point in lost)
+            for answer, (directory, _) in zip(answers, names, strict=True)
+        ]
     return answers
+
+
+def what_is_mounted(payload: tuple[Any, ...]) -> list[tuple[bytes, bytes, int]]:
+    """Say what is mounted inside a root: ``(mount point, file system, inode)`` of each. ``payload``: ``(root,)``."""
+    return [(point, what.filesystem, what.ino) for point, what in mounts_inside(payload[0]).items()]
 
 
 def _is_absent(spec: Spec, directory: bytes, name: bytes) -> bool:
@@ -235,6 +251,7 @@ def look_at_files(payload: tuple[Any, ...], progress: Callable[[int], None] | No
     """
     raw, express, groups = payload
     spec = Spec(*raw)
+    ground = _Ground(spec)
     outcomes: list[Outcome] = []
     for directory, mind_companions, looks in groups:
         try:
@@ -246,11 +263,44 @@ def look_at_files(payload: tuple[Any, ...], progress: Callable[[int], None] | No
             outcomes.extend([(Code.UNREADABLE, error.message, None, 0)] * len(looks))
             continue
         try:
-            gate = _Gate(spec, holder, directory, progress, express=express, mind_companions=mind_companions)
+            here = ground.under(holder)
+            gate = _Gate(here, holder, directory, progress, express=express, mind_companions=mind_companions)
             outcomes.extend([gate.look(look) for look in looks])
         finally:
             os.close(holder)
     return outcomes
+
+
+class _Ground:
+    """What may be believed of files where they lie: another file system may be mounted inside the root."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._device = _device(spec.root)
+        self._others: dict[int, Spec] = {}
+
+    def under(self, holder: int) -> Spec:
+        """The root's spec, as it holds for the directory that is open as ``holder``."""
+        device = os.fstat(holder).st_dev
+        if device == self._device:
+            return self.spec
+        if device not in self._others:
+            spec, mount = self.spec, mount_of(holder)
+            self._others[device] = spec._replace(
+                lease_proves_free=mount.lease_proves_free,
+                lease_proves_busy=mount.lease_proves_busy,
+                stable_inodes=False,  # its numbers begin anew: they are not those of the root
+                local=mount.events_complete,
+            )
+        return self._others[device]
+
+
+def _device(root: bytes) -> int | None:
+    """The device of a root; ``None`` where it is out of reach."""
+    try:
+        return os.stat(root).st_dev
+    except OSError:
+        return None
 
 
 class _Gate:

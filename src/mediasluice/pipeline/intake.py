@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mediasluice.model.files import FileState
 from mediasluice.model.flow import RootId, Sighting, What
-from mediasluice.model.paths import join, text
+from mediasluice.model.paths import is_inside, join, split, text
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.chunks import Chunks, count
 from mediasluice.pipeline.departures import Departures, Doubts
@@ -26,17 +26,19 @@ from mediasluice.pipeline.looking import Looking, Looks, Noting
 from mediasluice.pipeline.parts import Parts, now_us
 from mediasluice.pipeline.passes import Passes
 from mediasluice.pipeline.recording import Recorder
-from mediasluice.pipeline.scans import Chunk, Listing, OpenDirectory, Taking, Verifying, is_too_much
+from mediasluice.pipeline.scans import Chunk, Listing, Mounting, OpenDirectory, Taking, Verifying, is_too_much
 from mediasluice.pipeline.upkeep import Filling, Upkeep
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.names import held_by
+from mediasluice.sources.roots import lost_mounts
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.view import View
+    from mediasluice.model.roots import RootIdentity
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.parts import Row
     from mediasluice.pipeline.watched import Watched
@@ -77,6 +79,8 @@ class Intake:
         wake: threading.Event,
     ) -> None:
         self.roots: dict[RootId, Watched] = {root.id: root for root in roots}
+        for root in roots:
+            root.mounts = view.mounts(root.id)
         self.tracker = tracker
         self.workers = workers
         self.view = view
@@ -189,6 +193,8 @@ class Intake:
                 self._chunks.taken(token, answer)
             case Listing() as token:
                 token.scan.listed(token, answer.value)
+            case Mounting() as token:
+                token.scan.mounted(token, answer.value)
             case Verifying() as token:
                 token.scan.verified(token, answer.value)
 
@@ -278,6 +284,7 @@ class Intake:
     def _tree_changed(self, root: Watched, sighting: Sighting) -> None:
         directory, old = sighting.directory, sighting.old_directory
         if sighting.what is What.DIRECTORY_MOVED and old is not None:
+            self._move_mounts(root, old, directory)
             self.tracker.move_tree(root.id, old, directory)
             self.passes.tree_left(root, old)
             self.passes.carry_dirt(root, old, directory)
@@ -290,7 +297,10 @@ class Intake:
         elif sighting.what is What.DIRECTORY_DEPARTED:
             self.tracker.forget_tree(root.id, directory)
             self.passes.tree_left(root, directory)
-            self._departures.depart_tree(root, directory)
+            if any(is_inside(point, directory) for point in root.mounts):
+                self.passes.mark_dirty(root, split(directory)[0])  # a mount point goes with its mount: a pass can tell
+            else:
+                self._departures.depart_tree(root, directory)
         elif sighting.what is What.DIRTY:
             overflows = root.source.coverage().overflows if root.source is not None and not directory else 0
             if overflows > root.overflows:  # else its ignore file changed: no event was lost
@@ -302,6 +312,16 @@ class Intake:
             self.passes.mark_dirty(root, directory)
         elif sighting.what is What.ROOT_LOST:
             self.offline(root, "the root was renamed, removed or unmounted")
+
+    def _move_mounts(self, root: Watched, old: bytes, directory: bytes) -> None:
+        """A directory above mount points was renamed: they are elsewhere now."""
+        if any(is_inside(point, old) for point in root.mounts):
+            mounts = {
+                directory + point[len(old) :] if is_inside(point, old) else point: what
+                for point, what in root.mounts.items()
+            }
+            root.mounts = mounts
+            self._writer.express(lambda catalogue: catalogue.set_mounts(root.id, mounts))
 
     def _closed(
         self, root: RootId, directory: bytes, name: bytes, state: FileState | None, verdict: Verdict | None
@@ -366,6 +386,38 @@ class Intake:
             self._set_state(root, RootState.ONLINE, None)
             self._departures.reopen()
 
+    def mounted(self, root: Watched, found: Mapping[bytes, RootIdentity], *, accept: bool) -> frozenset[bytes]:
+        """Take what is mounted inside a root; gives the mount points whose file system is out of reach.
+
+        What was mounted and held files stays known until a person agrees that it is gone.
+        """
+        lost = lost_mounts(root.mounts, found)
+        forgotten = lost if accept else {point for point in lost if self.view.is_empty(root.id, point)}
+        mounts = {point: what for point, what in root.mounts.items() if point not in forgotten}
+        mounts = {**found, **mounts}
+        if mounts != root.mounts:
+            root.mounts = mounts
+            self._writer.express(lambda catalogue: catalogue.set_mounts(root.id, mounts))
+        lost -= forgotten
+        for point in lost - root.lost:
+            self._log.warning(
+                "mount_lost",
+                library=root.library,
+                path=text(join(root.path, point)),
+                reason="it is not mounted as it was; nothing was recorded as deleted",
+                next=f"mount it again, or agree that its files are gone: sluice scan {root.library} --accept",
+            )
+        for point in root.lost - lost:
+            self._log.info("mount_back", library=root.library, path=text(join(root.path, point)))
+        root.lost = lost
+        return lost
+
+    def ground_changed(self, root: Watched, directory: bytes) -> None:
+        """Something was mounted or unmounted there: watch and compare what is there now."""
+        if root.source is not None:
+            root.source.revisit(directory)
+        self.passes.mark_dirty(root, directory)
+
     def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
         """Whether a name is a candidate already."""
         return self.tracker.holds(root.id, directory, name)
@@ -387,6 +439,7 @@ class Intake:
 
     def add(self, root: Watched) -> None:
         """Take on another root."""
+        root.mounts = self.view.mounts(root.id)
         self.roots[root.id] = root
 
     def remove(self, root: Watched) -> None:

@@ -19,6 +19,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mediasluice.model.files import OPEN_STATES, FileState, Origin
+from mediasluice.model.paths import is_inside
+from mediasluice.model.roots import RootIdentity
 from mediasluice.pipeline.gates import NameGate
 from mediasluice.pipeline.outcomes import Code, Look
 from mediasluice.pipeline.workers import Lane
@@ -139,6 +141,13 @@ class Taking(NamedTuple):
     wanted: list[bytes]
 
 
+class Mounting(NamedTuple):
+    """Token of a job that finds out what is mounted inside a root."""
+
+    scan: Scan
+    root: Watched
+
+
 class Verifying(NamedTuple):
     """Token of a job that makes sure of names that were in no listing."""
 
@@ -149,9 +158,10 @@ class Verifying(NamedTuple):
 
 class _Step(Enum):
     LISTING = 1
-    VERIFYING = 2
-    LOOKING = 3
-    FINISHED = 4
+    MOUNTING = 2
+    VERIFYING = 3
+    LOOKING = 4
+    FINISHED = 5
 
 
 class Intake(Protocol):
@@ -180,6 +190,9 @@ class Intake(Protocol):
 
     def hold(self, root: Watched, missing: int, known: int) -> None:
         """Too much is missing: keep it and ask for a review."""
+
+    def mounted(self, root: Watched, found: Mapping[bytes, RootIdentity], *, accept: bool) -> frozenset[bytes]:
+        """Take what is mounted inside a root; gives the mount points whose file system is out of reach."""
 
     def listed(self, root: Watched) -> None:
         """What is missing under a root is marked: what arrives can be told from what moved."""
@@ -231,6 +244,8 @@ class Scan:
         self._known_directories = self._all_known() if fast else iter(())
         self._listings = 0
         self._chunks = 0
+        self._mounting = 0
+        self._has_asked = False  # what is mounted; asked again when all is listed
         self._verifying = 0
         self._marking = 0
         self._deferred: deque[tuple[Watched, OpenDirectory, list[Look]]] = deque()
@@ -287,6 +302,9 @@ class Scan:
 
     def advance(self) -> None:
         """Give the workers as much as they can take."""
+        if not self._has_asked:
+            self._has_asked = True
+            self._ask_mounts()
         if self._step is _Step.LISTING:
             self._list_more()
         if self._step in (_Step.LISTING, _Step.LOOKING):
@@ -295,7 +313,8 @@ class Scan:
             if self._fast and self._list_known():
                 self._list_more()
                 return
-            self._find_missing()
+            self._step = _Step.MOUNTING
+            self._ask_mounts()
         if self._step is _Step.LOOKING and not self._ready and not self._chunks:
             self._step = _Step.FINISHED
             if self._finished is not None:
@@ -529,6 +548,27 @@ class Scan:
 
     # -- what is missing ------------------------------------------------------------------------
 
+    def _ask_mounts(self) -> None:
+        """Find out what is mounted: before files there are recorded, and before what is not there is called missing."""
+        for root in {root.id: root for root, _ in self.scope}.values():
+            self._mounting += 1
+            self._intake.workers.submit(Lane.BULK, Mounting(self, root), "mounted", (root.path,))
+
+    def mounted(self, token: Mounting, answer: Sequence[tuple[bytes, bytes, int]] | None) -> None:
+        """Take what is mounted inside a root: where a file system is out of reach, its files are not missing."""
+        root = token.root
+        self._mounting -= 1
+        if root.id not in self.cancelled:
+            if answer is None:  # nobody could tell
+                lost = frozenset(root.mounts)
+            else:
+                found = {point: RootIdentity(filesystem, ino) for point, filesystem, ino in answer}
+                lost = self._intake.mounted(root, found, accept=self.accept)
+            if self._step is _Step.MOUNTING:
+                self._blind[root.id] += lost
+        if self._step is _Step.MOUNTING and not self._mounting:
+            self._find_missing()
+
     def _find_missing(self) -> None:
         """All is listed: find what is gone, make sure of it, and mark it before anything new is read."""
         self._step = _Step.VERIFYING
@@ -539,19 +579,22 @@ class Scan:
             for directory, _, _ in self._intake.view.directories(root.id, start):
                 if directory in visited:
                     continue
-                if any(_below(directory, unseen) for unseen in blind):
+                if any(is_inside(directory, unseen) for unseen in blind):
                     continue
                 missing.update(_gone(directory, self._intake.view.rows(root.id, directory)))
         roots = {root.id: root for root, _ in self.scope}
         for root_id, missing in self._missing.items():
-            root, names = roots[root_id], list(missing)
+            root = roots[root_id]
             if root_id in self.cancelled or root.identity is None:
                 continue
+            lost = root.lost
+            names = [name for name in missing if not any(is_inside(name[0], point) for point in lost)]
             for begin in range(0, len(names), NAMES_PER_JOB):
                 part = names[begin : begin + NAMES_PER_JOB]
                 self._verifying += 1
                 identity = (root.identity.filesystem, root.identity.ino)
-                payload = (tuple(root.spec), identity, part)
+                mounts = [(point, what.filesystem, what.ino) for point, what in root.mounts.items()]
+                payload = (tuple(root.spec), identity, mounts, part)
                 self._intake.workers.submit(Lane.BULK, Verifying(self, root, part), "absent", payload)
         if not self._verifying:
             self._mark_missing()
@@ -660,8 +703,3 @@ def _gone(directory: bytes, rows: Mapping[bytes, Known]) -> dict[tuple[bytes, by
 def is_too_much(missing: int, known: int) -> bool:
     """Whether so many of the known files are missing at once that a person should agree first."""
     return missing > max(BRAKE_COUNT, BRAKE_SHARE * known)
-
-
-def _below(directory: bytes, start: bytes) -> bool:
-    """Whether a directory is ``start`` or lies below it."""
-    return not start or directory == start or directory.startswith(start + b"/")

@@ -44,6 +44,8 @@ class Watched:
     is_compared: bool = False  # a pass was through since it was started or came back
     dirty: set[bytes] = field(default_factory=set)  # directories to be compared with the catalogue
     dirty_since_s: float = 0.0
+    mounts: dict[bytes, RootIdentity] = field(default_factory=dict)  # inside it, by mount point, as known
+    lost: frozenset[bytes] = frozenset()  # of them, those that are out of reach
     overflows: int = 0
     missed: int = 0  # found by audits although no event told of them
     audits_with_misses: int = 0

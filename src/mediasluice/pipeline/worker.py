@@ -95,6 +95,7 @@ def main() -> None:
         "take": examine.take_directories,
         "look": lambda payload: examine.look_at_files(payload, progress),
         "absent": examine.which_are_absent,
+        "mounted": examine.what_is_mounted,
     }
     while (job := read_frame(jobs)) is not None:
         verb, payload = job

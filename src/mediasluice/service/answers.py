@@ -207,13 +207,14 @@ def _path_of(token: object) -> str | None:
 
 def _root(root: Watched) -> dict[str, Any]:
     coverage = root.source.coverage() if root.source is not None else None
+    lost = [f"{text(point)} is not mounted as it was: its files are kept as they were" for point in sorted(root.lost)]
     return {
         "library": root.library,
         "path": text(root.path),
         "mode": root.mode.value,
         "state": root.state.value,
         "watches": 0 if coverage is None else coverage.watches,
-        "reason": root.reason or (coverage.reason if coverage is not None else None),
+        "reason": "; ".join(filter(None, [root.reason or (coverage.reason if coverage else None), *lost])) or None,
         "overflows": root.overflows if coverage is None else max(root.overflows, coverage.overflows),
         "missed": root.missed,
     }

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mediasluice.catalogue.location import catalogue_file
@@ -20,6 +21,7 @@ from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
+from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import check_root, identity_of, refuse_overlap
 from mediasluice.wiring import host as wiring
 
@@ -241,6 +243,9 @@ class Service:
 
     def _watch_roots(self) -> None:
         """Ask every root now and then whether it is still itself; a hanging mount hangs only this thread."""
+        ground: dict[RootId, dict[bytes, int]] = {}  # what was mounted inside each root when it was looked at last
+        for root in list(self._host.intake.roots.values()):
+            self._watch_ground(root, ground)
         while not self._stopping.wait(MONITOR_S):
             for root in list(self._host.intake.roots.values()):
                 if root.mode is WatchMode.OFF or self._stopping.is_set():
@@ -252,6 +257,18 @@ class Service:
                         self._root_changed(root, check)
                     except (OSError, SluiceError) as error:  # it went away again: the next round says more
                         self.log.warning("root_unsteady", library=root.library, reason=str(error))
+                elif check.online:
+                    self._watch_ground(root, ground)
+
+    def _watch_ground(self, root: Watched, ground: dict[RootId, dict[bytes, int]]) -> None:
+        """A mount makes no event: see whether something was mounted or unmounted inside a root since the last look."""
+        top = os.path.realpath(root.path).rstrip(b"/")
+        now = {mount.point[len(top) + 1 :]: mount.id for mount in mounts_below(top)}
+        before = ground.setdefault(root.id, now)
+        ground[root.id] = now
+        intake = self._host.intake
+        for directory in sorted({point for point, _ in before.items() ^ now.items()}):
+            intake.post(partial(intake.ground_changed, root, directory))
 
     def _root_changed(self, root: Watched, check: RootCheck) -> None:
         intake = self._host.intake

@@ -107,6 +107,12 @@ class WatchdogSource:
         """Never: the library below joins both halves of a rename, or tells of a deletion and an arrival."""
         return False
 
+    def revisit(self, directory: bytes) -> None:  # noqa: ARG002 - no part of the tree is compared alone here
+        """Call the root dirty; the library below finds its watches itself."""
+        with self._lock:
+            self._lost = True
+        self._wake()
+
     def coverage(self) -> Coverage:
         """Never complete: the whole root is to be passed over regularly as well."""
         reason = self._ended or "events of this system can be lost without notice: the tree is compared regularly"

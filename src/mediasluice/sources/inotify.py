@@ -160,6 +160,21 @@ class InotifySource:
         """Whether a name left whose new one was not seen within the time of a rename."""
         return bool(self._left_paths)
 
+    def revisit(self, directory: bytes) -> None:
+        """Watch what is mounted at a directory now, or what was under it."""
+        with self._turn():
+            if self._instance is None or self._ended:
+                return
+            above = self._table.root
+            *outer, name = directory.split(b"/")
+            for part in outer:
+                known = above.child(part)
+                if known is None:
+                    return  # its walk is still to come, and sees what is there then
+                above = known
+            self._arrive(above, name, listing=False)
+        self._readers.wake_in(0)
+
     def coverage(self) -> Coverage:
         """What is watched and what is not."""
         places = {}

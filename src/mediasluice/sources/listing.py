@@ -51,9 +51,13 @@ def list_directory(
     known: bytes | None,
     *,
     stable_inodes: bool = True,
+    device: int | None = None,
     follow_files: bool = False,
 ) -> Listing:
-    """List ``root/directory``. With ``follow_files`` a link to a regular file inside the root counts as that file."""
+    """List ``root/directory``. With ``follow_files`` a link to a regular file inside the root counts as that file.
+
+    ``device`` is the root's: on another one inode numbers begin anew, so that they say nothing here.
+    """
     found: list[Entry] = []
     below: list[bytes] = []
     unreadable: list[tuple[bytes, str]] = []
@@ -61,7 +65,9 @@ def list_directory(
     ignore_file = None
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
     try:
-        with _scan(root, directory) as (mtime_ns, scan):
+        with _scan(root, directory) as (own, scan):
+            mtime_ns = own.st_mtime_ns
+            stable_inodes = stable_inodes and device in (None, own.st_dev)
             for item in scan:
                 name = item.name.encode(encoding, errors)
                 try:
@@ -125,19 +131,19 @@ def list_directory(
 
 
 @contextmanager
-def _scan(root: bytes, directory: bytes) -> Iterator[tuple[int, Iterator[os.DirEntry[str]]]]:
-    """The directory's mtime_ns and its entries. By descriptor where possible: any depth, and a tenth faster."""
+def _scan(root: bytes, directory: bytes) -> Iterator[tuple[os.stat_result, Iterator[os.DirEntry[str]]]]:
+    """The directory's own status and its entries. By descriptor where possible: any depth, and a tenth faster."""
     if os.scandir not in os.supports_fd:
         path = text(join(root, directory) if directory else root)
-        mtime_ns = os.stat(path, follow_symlinks=not directory).st_mtime_ns
+        status = os.stat(path, follow_symlinks=not directory)
         with os.scandir(path) as scan:
-            yield mtime_ns, scan
+            yield status, scan
         return
     descriptor = open_directory(root, directory)
     try:
-        mtime_ns = os.fstat(descriptor).st_mtime_ns
+        status = os.fstat(descriptor)
         with os.scandir(descriptor) as scan:
-            yield mtime_ns, scan
+            yield status, scan
     finally:
         os.close(descriptor)
 

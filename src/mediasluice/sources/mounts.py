@@ -103,6 +103,11 @@ class Mount:
         return self.kind is MountKind.LOCAL and not self.exported
 
     @property
+    def lease_proves_busy(self) -> bool:
+        """Whether a write lease that is refused proves that somebody writes; a client of NFS or SMB just refuses."""
+        return self.kind is not MountKind.NETWORK or self.type.startswith("fuse")
+
+    @property
     def stable_inodes(self) -> bool:
         """Whether a file keeps its inode number."""
         if self.kind is MountKind.NETWORK:

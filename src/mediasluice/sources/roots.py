@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 from mediasluice.errors import RootOverlap
 from mediasluice.model.paths import text
 from mediasluice.model.roots import RootIdentity
-from mediasluice.sources.mounts import Mount, MountKind, mount_of, mounts
+from mediasluice.sources.mounts import Mount, MountKind, mount_of, mounts, mounts_below
 from mediasluice.sources.opening import open_directory
 
 _GET_UUID = 0x80111500  # _IOR(0x15, 0, struct fsuuid2): one byte of length, sixteen of UUID
@@ -64,6 +65,21 @@ def check_root(path: bytes, known: RootIdentity | None, had_files: bool) -> Root
     if empty and had_files:
         return RootCheck(False, "emptied: it had files and has no entry at all now", identity)
     return RootCheck(True, None, identity)
+
+
+def mounts_inside(root: bytes) -> dict[bytes, RootIdentity]:
+    """What is mounted inside a root, by mount point relative to it, as far as it can be opened as a directory."""
+    top = os.path.realpath(root).rstrip(b"/")
+    found = {}
+    for mount in mounts_below(top):
+        with suppress(OSError):
+            found[mount.point[len(top) + 1 :]] = identity_of(mount.point)
+    return found
+
+
+def lost_mounts(known: Mapping[bytes, RootIdentity], found: Mapping[bytes, RootIdentity]) -> frozenset[bytes]:
+    """The mount points at which something was mounted that is not mounted there now."""
+    return frozenset(point for point, was in known.items() if point not in found or not _same(was, found[point]))
 
 
 def refuse_overlap(paths: Mapping[str, bytes]) -> None:

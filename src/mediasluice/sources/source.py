@@ -36,6 +36,9 @@ class Source(Protocol):
     def is_halfway(self) -> bool:
         """Whether a name was seen to leave that may arrive elsewhere yet: the other half of a rename."""
 
+    def revisit(self, directory: bytes) -> None:
+        """Watch anew what lies at a directory: something was mounted or unmounted there. ``read`` calls it dirty."""
+
     def coverage(self) -> Coverage:
         """How complete the reports are; safe from any thread."""
 

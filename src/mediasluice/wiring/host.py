@@ -27,7 +27,7 @@ from mediasluice.pipeline.workers import BULK_NICENESS, Workers
 from mediasluice.pipeline.writer import Writer
 from mediasluice.settle.decide import Options as SettleOptions
 from mediasluice.settle.tracker import Tracker
-from mediasluice.sources.mounts import MountKind, mount_of
+from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings
     spec = Spec(
         root=library.path,
         lease_proves_free=mount.lease_proves_free,
-        lease_proves_busy=mount.kind is not MountKind.NETWORK or mount.type.startswith("fuse"),
+        lease_proves_busy=mount.lease_proves_busy,
         stable_inodes=mount.stable_inodes,
         local=mount.events_complete,
         follow_files=rules.follow_symlinks == "files",

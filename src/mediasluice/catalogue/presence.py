@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mediasluice.catalogue.ledger import COLUMNS, FileRow, Ledger, Rows, stored
+from mediasluice.catalogue.batch import Rows
+from mediasluice.catalogue.ledger import COLUMNS, FileRow, Ledger, stored
 from mediasluice.catalogue.record import tell_move, write
 from mediasluice.catalogue.rows import Observed
 from mediasluice.model.events import EventType

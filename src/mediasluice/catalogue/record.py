@@ -15,12 +15,13 @@ Which file it is, the first that fits:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from mediasluice.catalogue.ledger import COLUMNS, DISK, FileRow, Ledger, Rows, fits, stored
+from mediasluice.catalogue.batch import Rows
+from mediasluice.catalogue.ledger import COLUMNS, DISK, FileRow, Ledger, fits, stored
 from mediasluice.catalogue.rows import Outcome, Verdict
 from mediasluice.model.events import EventType
 from mediasluice.model.files import FileState, Kind
@@ -32,11 +33,6 @@ CANDIDATES = 64
 """Files with equal content that are compared to find the best one, chosen: bounds the work where thousands of
 equal files leave at once; any of them is right then."""
 
-_CONTENTS = Rows(
-    "INSERT INTO content (id, blake3, xxh128, size, sha256, md5, sha1) VALUES {} ON CONFLICT (blake3) DO NOTHING",
-    "(?, ?, ?, ?, ?, ?, ?)",
-)
-_CONTENT_IDS = Rows("SELECT blake3, id FROM content WHERE blake3 IN ({})", "?")
 _FILES = Rows(
     "INSERT INTO file"
     " (id, dir, name, size, mtime_ns, ctime_ns, ino, links, kind, content, quick, at_us, state, version)"
@@ -48,24 +44,16 @@ _CREATED = (
     " SELECT 'file.created', at_us, id, version, dir, name, size, content, ? FROM file"
     " WHERE id BETWEEN ? AND ? ORDER BY id"
 )
-_DUPLICATES = Rows(
-    "WITH pair (file, other, origin) AS (VALUES {})"
-    " INSERT INTO event (type, at_us, file, version, dir, name, old_dir, old_name, size, content, origin, data)"
-    " SELECT 'file.duplicate', f.at_us, f.id, f.version, f.dir, f.name, o.dir, o.name, f.size, f.content,"
-    " pair.origin, '{{\"of\":' || o.id || '}}'"
-    " FROM pair CROSS JOIN file f ON f.id = pair.file CROSS JOIN file o ON o.id = pair.other",
-    "(?, ?, ?)",
-)
 # For files whose content is known already: another copy, whether a row has the same inode, whether one is gone.
 _COPIES = Rows(
     "WITH pair (number, content, ino) AS (VALUES {})"
-    " SELECT number,"
-    " (SELECT f.id FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
-    " AND (f.ino <> pair.ino OR f.ino = 0) LIMIT 1),"
+    " SELECT number, other.id, other.dir, other.name,"
     " EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
     " AND f.ino = pair.ino AND f.ino <> 0),"
     " EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.gone_us IS NOT NULL)"
-    " FROM pair WHERE number IS NOT NULL",
+    " FROM pair LEFT JOIN file other ON other.id = (SELECT f.id FROM file f WHERE f.content = pair.content"
+    " AND f.state = 'catalogued' AND (f.ino <> pair.ino OR f.ino = 0) LIMIT 1)"
+    " WHERE number IS NOT NULL",
     "(?, ?, ?)",
 )
 _GONE = Rows(
@@ -74,6 +62,10 @@ _GONE = Rows(
     "(?, ?)",
 )
 _WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id = f.dir JOIN root r ON r.id = d.root"
+
+
+_Copy = tuple[int, int, bytes]
+"""Another file with the same content: its id, its directory's id and its name."""
 
 
 def record(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
@@ -85,8 +77,8 @@ def record(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[
 
 
 def _record_run(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
-    first_new = ledger.next_content
-    contents = _content_ids(ledger, files)
+    first_new = ledger.contents.next
+    contents = ledger.contents.ids(files)
     verdicts = _record_new(ledger, files, contents, first_new, at_us)
     for index, file in enumerate(files):
         if index not in verdicts:
@@ -99,47 +91,17 @@ def _record_run(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> 
 # -- together -----------------------------------------------------------------------------------
 
 
-def _content_ids(ledger: Ledger, files: Iterable[IdentifiedFile]) -> dict[bytes, int]:
-    """The row of each content by its BLAKE3 digest; those that are new get ids that were never used."""
-    wanted: dict[bytes, tuple[Any, ...]] = {}
-    for file in files:
-        digests = file[9]
-        if digests is not None:
-            wanted[digests[0]] = (file[3][1], digests)
-    first = number = ledger.next_content
-    ids: dict[bytes, int] = {}
-    rows: list[tuple[Any, ...]] = []
-    for blake3 in sorted(wanted):  # in the order of the index: neighbours share its pages
-        size, (_, xxh128, sha256, md5, sha1) = wanted[blake3]
-        rows.append((number, blake3, xxh128, size, sha256, md5, sha1))
-        ids[blake3] = number
-        number += 1
-    ledger.next_content = number
-    connection = ledger.connection
-    if _CONTENTS.insert(connection, rows) == len(rows):
-        return ids
-    made = {row[0] for row in connection.execute("SELECT id FROM content WHERE id >= ?", (first,))}
-    known = [row for row in rows if row[0] not in made]
-    ids.update(_CONTENT_IDS.ask(connection, [(row[1],) for row in known]))
-    connection.executemany(
-        "UPDATE content SET sha256 = coalesce(sha256, ?), md5 = coalesce(md5, ?), sha1 = coalesce(sha1, ?)"
-        " WHERE blake3 = ?",
-        [(*row[4:], row[1]) for row in known if any(row[4:])],
-    )
-    return ids
-
-
 def _record_new(
     ledger: Ledger, files: Sequence[IdentifiedFile], contents: dict[bytes, int], first_new: int, at_us: int
 ) -> dict[int, Verdict]:
     """Record those files that are certainly new; gives their verdicts by index. The others are left."""
     rows, left, asked = _rows_of_new(ledger, files, contents, first_new, at_us)
-    copies: dict[int, int] = {}
-    for index, copy, is_same, is_gone in _COPIES.ask(ledger.connection, asked):
-        if is_gone or (is_same and (copy is None or files[index].links == 1)):
+    copies: dict[int, _Copy] = {}
+    for index, other, other_dir, other_name, is_same, is_gone in _COPIES.ask(ledger.connection, asked):
+        if is_gone or (is_same and (other is None or files[index].links == 1)):
             left.add(index)  # it may be a file that was elsewhere
-        elif copy is not None:
-            copies[index] = copy
+        elif other is not None:
+            copies[index] = other, other_dir, other_name
     if ledger.some_departed():  # one that was never read in full is known by its quick digest only
         left.update(row[0] for row in _GONE.ask(ledger.connection, [(index, files[index].quick) for index in rows]))
     if left:
@@ -150,6 +112,22 @@ def _record_new(
     if not rows:
         return {}
     _find_twins(rows, copies)
+    _tell_created(ledger, files, rows)
+    tell = ledger.tell_duplicate
+    verdicts: dict[int, Verdict] = {}
+    for index, row in rows.items():
+        number = row[0]
+        copy = copies.get(index)
+        if copy is None:
+            verdicts[index] = Verdict(number, 1, Outcome.CREATED, None)
+        else:
+            verdicts[index] = Verdict(number, 1, Outcome.CREATED, copy[0])
+            tell(number, 1, (row[1], row[2]), copy, row[3], row[9], files[index].origin.value, at_us)
+    return verdicts
+
+
+def _tell_created(ledger: Ledger, files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]]) -> None:
+    """Tell of the new rows, in their order."""
     first, last = next(iter(rows.values()))[0], next(reversed(rows.values()))[0]
     if len({files[index].origin for index in rows}) == 1:
         runs = [(files[next(iter(rows))].origin, first, last)]
@@ -159,12 +137,6 @@ def _record_new(
             numbers = [rows[index][0] for index in run]
             runs.append((origin, numbers[0], numbers[-1]))
     ledger.connection.executemany(_CREATED, [(origin.value, start, end) for origin, start, end in runs])
-    _DUPLICATES.insert(
-        ledger.connection,
-        [(rows[index][0], copies[index], files[index].origin.value) for index in rows if index in copies],
-    )
-    created = Outcome.CREATED
-    return {index: Verdict(row[0], 1, created, copies.get(index)) for index, row in rows.items()}
 
 
 def _rows_of_new(
@@ -219,16 +191,16 @@ def _leave_followers(files: Sequence[IdentifiedFile], left: set[int]) -> None:
             paths.add((file.root, file.old_directory, file.old_name))
 
 
-def _find_twins(rows: dict[int, tuple[Any, ...]], copies: dict[int, int]) -> None:
+def _find_twins(rows: dict[int, tuple[Any, ...]], copies: dict[int, _Copy]) -> None:
     """Add to ``copies`` what equals an earlier one of ``rows``. Names of one inode are no copies."""
-    firsts: dict[int, tuple[int, int]] = {}
+    firsts: dict[int, tuple[Any, ...]] = {}
     for index, row in rows.items():
-        number, ino, content = row[0], row[6], row[9]
+        content = row[9]
         if content is None:
             continue
-        first, first_ino = firsts.setdefault(content, (number, ino))
-        if first != number and index not in copies and (not ino or ino != first_ino):
-            copies[index] = first
+        first = firsts.setdefault(content, row)
+        if first is not row and index not in copies and (not row[6] or row[6] != first[6]):
+            copies[index] = first[0], first[1], first[2]
 
 
 # -- one by one ---------------------------------------------------------------------------------
@@ -342,14 +314,8 @@ def _tell_duplicate(ledger: Ledger, row: FileRow, file: IdentifiedFile, at_us: i
         copy = next((FileRow._make(other[:-2]) for other in same if other[-1] != disk), None)
     if copy is None:
         return None
-    ledger.tell(
-        EventType.FILE_DUPLICATE,
-        row,
-        at_us,
-        other=(copy.dir, copy.name),
-        origin=file.origin.value,
-        data=f'{{"of":{copy.id}}}',
-    )
+    place, other = (row.dir, row.name), (copy.id, copy.dir, copy.name)
+    ledger.tell_duplicate(row.id, row.version, place, other, row.size, row.content, file.origin.value, at_us)
     return copy.id
 
 

@@ -98,13 +98,22 @@ content = Table(
     "content",
     METADATA,
     Column("id", _ID, primary_key=True),
-    Column("blake3", LargeBinary, nullable=False, unique=True),
+    Column("blake3", LargeBinary, nullable=False),  # each once; found through `digest`
     Column("xxh128", LargeBinary, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", LargeBinary),
     Column("md5", LargeBinary),
     Column("sha1", LargeBinary),
 )
+
+digest = Table(
+    "digest",
+    METADATA,
+    Column("blake3", LargeBinary, primary_key=True),
+    Column("content", _ID, ForeignKey("content.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Finds contents by their digest, up to the one that ``meta`` names as ``indexed``; see ``contents``."""
 
 file = Table(
     "file",

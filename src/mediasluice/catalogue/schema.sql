@@ -10,8 +10,7 @@ CREATE TABLE content (
     sha256 BLOB,
     md5 BLOB,
     sha1 BLOB,
-    PRIMARY KEY (id),
-    UNIQUE (blake3)
+    PRIMARY KEY (id)
 );
 
 CREATE TABLE library (
@@ -25,6 +24,13 @@ CREATE TABLE meta (
     "key" TEXT NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY ("key")
+) WITHOUT ROWID;
+
+CREATE TABLE digest (
+    blake3 BLOB NOT NULL,
+    content INTEGER NOT NULL,
+    PRIMARY KEY (blake3),
+    FOREIGN KEY(content) REFERENCES content (id)
 ) WITHOUT ROWID;
 
 CREATE TABLE root (

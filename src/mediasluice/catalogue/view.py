@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.connect import translated
-from mediasluice.catalogue.ledger import DISK, Rows, loaded
+from mediasluice.catalogue.ledger import DISK, loaded
 from mediasluice.catalogue.opening import open_reader
 from mediasluice.catalogue.presence import BELOW, below
 from mediasluice.catalogue.rows import (

@@ -373,7 +373,7 @@ def _by_later_bytes(head: bytes, extension: bytes) -> Kind | None:
         return Kind.VIDEO  # the same with time stamps, as cameras and discs write it
     if head[257:262] == b"ustar" or head[2:5] in {b"-lh", b"-lz"}:
         return Kind.ARCHIVE
-    if b"%PDF-" in head[:1024]:
+    if head.find(b"%PDF-", 0, 1024) >= 0:
         return Kind.PDF
     if (
         head[:4] == b"\0\0\0\x01"

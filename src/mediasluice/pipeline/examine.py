@@ -19,7 +19,6 @@ from mediasluice.errors import ChangedWhileReading, FileError, Vanished
 from mediasluice.identify import digests
 from mediasluice.identify.junk import JunkRules
 from mediasluice.identify.kind import kind_of
-from mediasluice.model.files import FileState
 from mediasluice.model.paths import is_inside
 from mediasluice.model.roots import RootIdentity
 from mediasluice.pipeline.gates import NameGate
@@ -32,7 +31,7 @@ from mediasluice.pipeline.outcomes import (
 from mediasluice.settle.decide import Arrival, Options, Timing, Wait, WaitReason, decide, rest_s
 from mediasluice.settle.names import companions
 from mediasluice.settle.probes import Evidence, Writer, is_free_at_last, probe, writer_of
-from mediasluice.sources.listing import list_directory
+from mediasluice.sources.listing import Reader, list_directory
 from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
 from mediasluice.sources.opening import open_directory, refusal
@@ -83,29 +82,37 @@ def list_directories(payload: tuple[Any, ...]) -> list[Outcome]:
     """
     raw, number, wanted = payload
     spec = Spec(*raw)
-    rules, device = _rules(spec, number), _device(spec.root)
-    answers: list[Outcome] = []
-    for directory, known, trusted_ns in wanted:
-        try:
-            if trusted_ns is not None and _modified_ns(spec.root, directory) == trusted_ns:
-                answers.append((Code.SAME, directory))
-                continue
-            listing = list_directory(
-                spec.root,
-                directory,
-                rules,
-                _mix(known, spec.rules_digest),
-                stable_inodes=spec.stable_inodes,
-                device=device,
-                follow_files=spec.follow_files,
-            )
-        except Vanished:
-            answers.append((Code.GONE, directory))
-        except FileError as error:
-            answers.append((Code.UNREADABLE, directory, error.message))
-        else:
-            answers.append((Code.LISTED, listing[0], _mix(listing[1], spec.rules_digest), *listing[2:]))
-    return answers
+    device = _device(spec.root)
+    return [_list(spec, number, directory, device, known, trusted_ns) for directory, known, trusted_ns in wanted]
+
+
+def _list(
+    spec: Spec,
+    number: int,
+    directory: bytes,
+    device: int | None,
+    known: bytes | None = None,
+    trusted_ns: int | None = None,
+    read: Reader | None = None,
+) -> Outcome:
+    try:
+        if trusted_ns is not None and _modified_ns(spec.root, directory) == trusted_ns:
+            return (Code.SAME, directory)
+        listing = list_directory(
+            spec.root,
+            directory,
+            _rules(spec, number),
+            _mix(known, spec.rules_digest),
+            stable_inodes=spec.stable_inodes,
+            device=device,
+            follow_files=spec.follow_files,
+            read=read,
+        )
+    except Vanished:
+        return (Code.GONE, directory)
+    except FileError as error:
+        return (Code.UNREADABLE, directory, error.message)
+    return (Code.LISTED, listing[0], _mix(listing[1], spec.rules_digest), *listing[2:])
 
 
 def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
@@ -119,55 +126,38 @@ def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
     raw, number, wanted = payload
     spec = Spec(*raw)
     ground = _Ground(spec)
-    answers: list[Outcome] = []
-    for directory in wanted:
-        listed = list_directories((raw, number, [(directory, None, None)]))[0]
-        if listed[0] != Code.LISTED:
-            answers.append(listed)
-            continue
-        _, _, signature, _, mtime_ns, below, entries, files, size, ignored, _, errors = listed
-        names = NameGate(_junk(spec), spec.stale_after_s, directory)
-        unread: list[tuple[Any, ...]] = []
-        rest: list[tuple[bytes, tuple[int, int, int, int]]] = []
-        has_held = False
-        for name, length, modified, changed, ino, links in entries:
-            key = (ino, length, modified, changed)
-            reason = names.unread(name, key)
-            if reason is None:
-                rest.append((name, key))
-            else:
-                has_held = has_held or reason[0] is FileState.HELD
-                unread.append((name, key, links, reason[0].value, reason[1]))
-        read: list[tuple[Any, ...]] = []
-        if rest and not has_held:
-            read, rest = _read_what_rests(ground, directory, rest)
-        answers.append(
-            (Code.TAKEN, directory, signature, mtime_ns, below, files, size, ignored, len(errors), unread, read, rest)
-        )
-    return answers
+    return [_take(ground, number, directory) for directory in wanted]
 
 
-def _read_what_rests(
-    ground: _Ground, directory: bytes, names: list[tuple[bytes, tuple[int, int, int, int]]]
-) -> tuple[list[tuple[Any, ...]], list[tuple[bytes, tuple[int, int, int, int]]]]:
-    """Read the files that the gate passes without a closer look; gives them, and the others."""
-    try:
-        holder = _open(ground.spec.root, directory)
-    except FileError:
-        return [], names  # the longer look says what is wrong
-    read: list[tuple[Any, ...]] = []
+def _take(ground: _Ground, number: int, directory: bytes) -> Outcome:
+    spec = ground.spec
+    names = NameGate(_junk(spec), spec.stale_after_s, directory)
+    taken: dict[bytes, tuple[str, bytes, bytes]] = {}
+
+    def read(holder: int, own: os.stat_result, wanted: list[bytes]) -> dict[bytes, os.stat_result]:
+        gate = _Gate(ground.under(holder, own), holder, directory, None, express=False, mind_companions=False)
+        # Beside a temporary name a file may be unfinished although it looks complete: the longer look minds that.
+        if not gate.may_be_at_rest or any(map(names.held, wanted)):
+            return {}
+        return gate.take(wanted, taken)
+
+    listed = _list(spec, number, directory, ground.device, read=read)
+    if listed[0] != Code.LISTED:
+        return listed
+    _, _, signature, _, mtime_ns, below, entries, files, size, ignored, _, errors = listed
+    unread: list[tuple[Any, ...]] = []
+    ready: list[tuple[Any, ...]] = []
     rest: list[tuple[bytes, tuple[int, int, int, int]]] = []
-    try:
-        gate = _Gate(ground.under(holder), holder, directory, None, express=False, mind_companions=False)
-        for name, key in names:
-            outcome = gate.at_rest(name, key)
-            if outcome is None:
-                rest.append((name, key))
-            else:
-                read.append((name, *outcome))
-    finally:
-        os.close(holder)
-    return read, rest
+    for name, length, modified, changed, ino, links in entries:
+        key = (ino, length, modified, changed)
+        reason = names.unread(name, key)
+        if reason is not None:
+            unread.append((name, key, links, reason[0].value, reason[1]))
+        elif name in taken:
+            ready.append((name, key, links, *taken[name]))
+        else:
+            rest.append((name, key))
+    return (Code.TAKEN, directory, signature, mtime_ns, below, files, size, ignored, len(errors), unread, ready, rest)
 
 
 @lru_cache(maxsize=64)
@@ -263,7 +253,7 @@ def look_at_files(payload: tuple[Any, ...], progress: Callable[[int], None] | No
             outcomes.extend([(Code.UNREADABLE, error.message, None, 0)] * len(looks))
             continue
         try:
-            here = ground.under(holder)
+            here = ground.under(holder, os.fstat(holder))
             gate = _Gate(here, holder, directory, progress, express=express, mind_companions=mind_companions)
             outcomes.extend([gate.look(look) for look in looks])
         finally:
@@ -276,13 +266,13 @@ class _Ground:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self._device = _device(spec.root)
+        self.device = _device(spec.root)
         self._others: dict[int, Spec] = {}
 
-    def under(self, holder: int) -> Spec:
-        """The root's spec, as it holds for the directory that is open as ``holder``."""
-        device = os.fstat(holder).st_dev
-        if device == self._device:
+    def under(self, holder: int, own: os.stat_result) -> Spec:
+        """The root's spec, as it holds for the directory that is open as ``holder`` and has this status."""
+        device = own.st_dev
+        if device == self.device:
             return self.spec
         if device not in self._others:
             spec, mount = self.spec, mount_of(holder)
@@ -326,8 +316,9 @@ class _Gate:
         self._algorithms = spec.algorithms_set
         # what a file of a pass must be to go the short way
         self._rested_ns = time.time_ns() - int(rest_s(self._options, 0.0) * 1e9)
-        self._may_be_at_rest = spec.lease_proves_free and spec.local and spec.stable_inodes
-        self._may_be_at_rest = self._may_be_at_rest and self._algorithms is digests.ALWAYS
+        self.may_be_at_rest = (
+            spec.lease_proves_free and spec.local and spec.stable_inodes and self._algorithms is digests.ALWAYS
+        )
 
     def look(self, look: tuple[Any, ...]) -> Outcome:
         """Look at one file; see ``outcomes.Look`` for what is known of it."""
@@ -390,39 +381,40 @@ class _Gate:
                 return (Code.GONE,)
         return self._unreadable(name, os.strerror(error.errno or 0))
 
-    def at_rest(self, name: bytes, listed: tuple[int, int, int, int]) -> tuple[Any, ...] | None:
-        """Read a small file of a library at rest with as few calls as the gate allows; ``None``: look closer.
+    def take(self, names: list[bytes], taken: dict[bytes, tuple[str, bytes, bytes]]) -> dict[bytes, os.stat_result]:
+        """Read small files of a library at rest with as few calls as the gate allows.
 
-        Most files of a first pass are like this: listed a moment ago, untouched for long, nobody writes.
-        Then neither holes nor format can delay them, and their bytes are read once for kind and digests.
-        Gives key, links, kind, BLAKE3 and XXH3-128.
+        Most files of a first pass are like this: untouched for long, and nobody writes. Then neither holes nor format
+        can delay them, and their bytes are read once for kind and digests. What passes goes into ``taken``, as kind,
+        BLAKE3 and XXH3-128 by name; the others need a longer look. Gives the status of all that could be opened.
         """
-        size, spec = listed[1], self._spec
-        if not self._may_be_at_rest or size > digests.WHOLE or listed[3] > self._rested_ns:
-            return None
-        if spec.max_size is not None and size > spec.max_size:
-            return None
-        try:
-            fd = os.open(name, _FLAGS, dir_fd=self._holder)
-        except OSError:
-            return None  # the longer look says what is wrong
-        try:
-            data = os.read(fd, size + 1)
-            if len(data) != size:
-                return None
+        statuses: dict[bytes, os.stat_result] = {}
+        spec, holder, rested_ns, most = self._spec, self._holder, self._rested_ns, digests.WHOLE
+        for name in names:
+            try:
+                fd = os.open(name, _FLAGS, dir_fd=holder)
+            except OSError:
+                continue  # the longer look says what is wrong
+            try:
+                data = os.read(fd, most + 1)
+                is_free = is_free_at_last(fd)
+                status = os.fstat(fd)
+            except OSError:
+                continue
+            finally:
+                os.close(fd)
+            if not stat.S_ISREG(status.st_mode):
+                continue
+            statuses[name] = status
+            # Not touched for a minute, so it was not while it was read either; and it is all of it.
+            if not is_free or status.st_ctime_ns > rested_ns or not 0 < status.st_size == len(data) <= most:
+                continue
+            if spec.max_size is not None and status.st_size > spec.max_size:
+                continue
             kind = kind_of(data[:HEAD_SIZE], name).value
-            if spec.kinds and kind not in spec.kinds:
-                return None
-            blake3, xxh128 = digests.of_bytes(data)
-            is_free = is_free_at_last(fd)
-            after = os.fstat(fd)
-        except OSError:
-            return None
-        finally:
-            os.close(fd)
-        if not is_free or (after.st_ino, after.st_size, after.st_mtime_ns, after.st_ctime_ns) != listed:
-            return None  # not what was listed, or it changed meanwhile
-        return (listed, after.st_nlink, kind, blake3, xxh128)
+            if not spec.kinds or kind in spec.kinds:
+                taken[name] = (kind, *digests.of_bytes(data))
+        return statuses
 
     def _read_if_settled(self, fd: int, look: tuple[Any, ...]) -> Outcome:
         name, _, _, _, _, _, known, _ = look

@@ -24,9 +24,13 @@ class NameGate:
         self._stale_after_s = stale_after_s
         self._held_here = held_by(b"_", directory)
 
+    def held(self, name: bytes) -> str | None:
+        """The pattern that says "not finished" of this name, or of a directory above it."""
+        return self._held_here or held_by(name)
+
     def unread(self, name: bytes, key: tuple[int, int, int, int]) -> tuple[FileState, str] | None:
         """Why a file with this change key (ino, size, mtime_ns, ctime_ns) is not read."""
-        held = self._held_here or held_by(name)
+        held = self.held(name)
         if held is not None:
             if time.time() - max(key[2], key[3]) / 1e9 >= self._stale_after_s:
                 return FileState.JUNK, f"stale temporary name: {held}"

@@ -55,7 +55,7 @@ class Busy(NamedTuple):
 class Workers:
     """The processes, their threads and their queues. Thread-safe."""
 
-    def __init__(self, *, bulk: int, express: int, wake: Callable[[], None], niceness: int = BULK_NICENESS) -> None:
+    def __init__(self, *, bulk: int, express: int, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._answers: deque[Answer] = deque()
         self._busy: dict[int, Busy] = {}
@@ -71,7 +71,7 @@ class Workers:
         self._threads = [
             threading.Thread(
                 target=self._serve,
-                args=(index, lane, niceness if lane is Lane.BULK else 0),
+                args=(index, lane, BULK_NICENESS if lane is Lane.BULK else 0),
                 name=f"worker-{lane.value}-{index}",
                 daemon=True,
             )

@@ -11,9 +11,9 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from xxhash import xxh3_128_digest
 
@@ -43,6 +43,12 @@ class Listing(NamedTuple):
 
 _NUMBERS = struct.Struct("<QqqQ")  # size, mtime_ns, ctime_ns, ino
 
+Reader: TypeAlias = Callable[[int, os.stat_result, list[bytes]], Mapping[bytes, os.stat_result]]
+"""Takes the descriptor of a directory, its status and the names of regular files in it that are not ignored; gives
+the status of those that it opened, which need not be asked for again."""
+
+READ_AT_ONCE = 2_048  # files of one directory that are handed to a reader; bounds what is in memory
+
 
 def list_directory(
     root: bytes,
@@ -53,97 +59,128 @@ def list_directory(
     stable_inodes: bool = True,
     device: int | None = None,
     follow_files: bool = False,
+    read: Reader | None = None,
 ) -> Listing:
     """List ``root/directory``. With ``follow_files`` a link to a regular file inside the root counts as that file.
 
-    ``device`` is the root's: on another one inode numbers begin anew, so that they say nothing here.
+    ``device`` is the root's: on another one inode numbers begin anew, so that they say nothing here. ``read`` may open
+    the first files on the way, so that one call tells their status and reads them.
     """
-    found: list[Entry] = []
-    below: list[bytes] = []
-    unreadable: list[tuple[bytes, str]] = []
-    special = 0
-    ignore_file = None
-    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    found = _Found(root, directory, follow_files=follow_files)
     try:
-        with _scan(root, directory) as (own, scan):
-            mtime_ns = own.st_mtime_ns
-            stable_inodes = stable_inodes and device in (None, own.st_dev)
-            for item in scan:
-                name = item.name.encode(encoding, errors)
-                try:
-                    if item.is_file(follow_symlinks=False):
-                        status = item.stat(follow_symlinks=False)
-                    elif item.is_dir(follow_symlinks=False):
-                        below.append(name)
-                        continue
-                    elif follow_files and item.is_symlink() and _stays_inside(root, directory, name):
-                        status = item.stat()
-                        if not stat.S_ISREG(status.st_mode):
-                            special += 1
-                            continue
-                    else:
-                        special += 1
-                        continue
-                except OSError as error:
-                    if error.errno not in GONE:
-                        unreadable.append((name, error.strerror or str(error)))
-                    continue
-                found.append(
-                    (
-                        name,
-                        status.st_size,
-                        status.st_mtime_ns,
-                        status.st_ctime_ns,
-                        status.st_ino if stable_inodes else 0,
-                        status.st_nlink,
-                    )
-                )
-                if name == IGNORE_FILE:
-                    ignore_file = FileKey(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        with _scan(root, directory) as (own, descriptor, scan):
+            found.is_stable = stable_inodes and device in (None, own.st_dev)
+            later = found.sort(scan, READ_AT_ONCE if read is not None else 0)
+            rules.saw(directory, found.ignore_file)
+            if read is not None:
+                ignored = frozenset(rules.ignored(directory, list(later)))
+                opened = read(descriptor, own, [name for name in later if name not in ignored])
+                for name, item in later.items():
+                    found.add(name, item, opened.get(name))
     except OSError as error:
         raise refusal(error, join(root, directory) if directory else root) from error
-    rules.saw(directory, ignore_file)
-    found.sort()
-    names = [entry[0] for entry in found]
+    entries = found.entries
+    entries.sort()
+    names = [entry[0] for entry in entries]
     pack = _NUMBERS.pack
-    numbers = b"".join([pack(size, mtime, ctime, ino) for _, size, mtime, ctime, ino, _ in found])
-    refused = [name for name, _ in unreadable]
+    numbers = b"".join([pack(size, mtime, ctime, ino) for _, size, mtime, ctime, ino, _ in entries])
+    refused = [name for name, _ in found.unreadable]
     signature = xxh3_128_digest(b"\0".join([rules.fingerprint(directory), numbers, *names, *refused]))
-    ignored = rules.ignored(directory, names)
-    if ignored:
-        unwanted = frozenset(ignored)
-        found = [entry for entry in found if entry[0] not in unwanted]
+    unwanted = frozenset(rules.ignored(directory, names))
+    if unwanted:
+        entries = [entry for entry in entries if entry[0] not in unwanted]
     same = signature == known
-    paths = [join(directory, name) for name in below]
+    paths = [join(directory, name) for name in found.below]
     return Listing(
         directory,
         signature,
         same,
-        mtime_ns,
+        own.st_mtime_ns,
         [path for path in paths if rules.directory(path) is None],
-        [] if same else found,
-        len(found),
-        sum([entry[1] for entry in found]),
-        len(ignored),
-        special,
-        unreadable,
+        [] if same else entries,
+        len(entries),
+        sum([entry[1] for entry in entries]),
+        len(unwanted),
+        found.special,
+        found.unreadable,
     )
 
 
+class _Found:
+    """What a directory holds, sorted as it is met."""
+
+    def __init__(self, root: bytes, directory: bytes, *, follow_files: bool) -> None:
+        self._root = root
+        self._directory = directory
+        self._follow_files = follow_files
+        self.is_stable = True  # inode numbers mean something here
+        self.entries: list[Entry] = []
+        self.below: list[bytes] = []
+        self.unreadable: list[tuple[bytes, str]] = []
+        self.special = 0
+        self.ignore_file: FileKey | None = None
+
+    def sort(self, scan: Iterator[os.DirEntry[str]], later: int) -> dict[bytes, os.DirEntry[str]]:
+        """Take what the scan gives; of the first files, so many, only the names, which it gives back."""
+        encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+        put_off: dict[bytes, os.DirEntry[str]] = {}
+        for item in scan:
+            name = item.name.encode(encoding, errors)
+            try:
+                if item.is_file(follow_symlinks=False):
+                    if len(put_off) < later and name != IGNORE_FILE:
+                        put_off[name] = item
+                    else:
+                        self.add(name, item, None)
+                elif item.is_dir(follow_symlinks=False):
+                    self.below.append(name)
+                elif self._follow_files and item.is_symlink() and _stays_inside(self._root, self._directory, name):
+                    status = item.stat()
+                    if stat.S_ISREG(status.st_mode):
+                        self.add(name, item, status)
+                    else:
+                        self.special += 1
+                else:
+                    self.special += 1
+            except OSError as error:
+                self._refused(name, error)
+        return put_off
+
+    def add(self, name: bytes, item: os.DirEntry[str], status: os.stat_result | None) -> None:
+        """Take a file; its status is asked for where nobody knows it yet."""
+        if status is None:
+            try:
+                status = item.stat(follow_symlinks=False)
+            except OSError as error:
+                self._refused(name, error)
+                return
+        size, mtime_ns, ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        self.entries.append((name, size, mtime_ns, ctime_ns, status.st_ino if self.is_stable else 0, status.st_nlink))
+        if name == IGNORE_FILE:
+            self.ignore_file = FileKey(size, mtime_ns, ctime_ns)
+
+    def _refused(self, name: bytes, error: OSError) -> None:
+        if error.errno not in GONE:
+            self.unreadable.append((name, error.strerror or str(error)))
+
+
 @contextmanager
-def _scan(root: bytes, directory: bytes) -> Iterator[tuple[os.stat_result, Iterator[os.DirEntry[str]]]]:
-    """The directory's own status and its entries. By descriptor where possible: any depth, and a tenth faster."""
+def _scan(root: bytes, directory: bytes) -> Iterator[tuple[os.stat_result, int, Iterator[os.DirEntry[str]]]]:
+    """The directory's own status, its descriptor and its entries.
+
+    By descriptor where possible: any depth, and a tenth faster. Elsewhere the descriptor is -1.
+    """
     if os.scandir not in os.supports_fd:
         path = text(join(root, directory) if directory else root)
         status = os.stat(path, follow_symlinks=not directory)
         with os.scandir(path) as scan:
-            yield status, scan
+            yield status, -1, scan
         return
     descriptor = open_directory(root, directory)
     try:
         status = os.fstat(descriptor)
         with os.scandir(descriptor) as scan:
-            yield status, scan
+            yield status, descriptor, scan
     finally:
         os.close(descriptor)
 

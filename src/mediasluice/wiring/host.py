@@ -23,7 +23,7 @@ from mediasluice.model.roots import RootState, WatchMode
 from mediasluice.pipeline.intake import Intake, Options
 from mediasluice.pipeline.outcomes import Spec
 from mediasluice.pipeline.watched import Watched
-from mediasluice.pipeline.workers import BULK_NICENESS, Workers
+from mediasluice.pipeline.workers import Workers
 from mediasluice.pipeline.writer import Writer
 from mediasluice.settle.decide import Options as SettleOptions
 from mediasluice.settle.tracker import Tracker
@@ -97,7 +97,6 @@ def host(
         bulk=settings.work.readers,
         express=1 if is_service else 0,
         wake=wake.set,
-        niceness=BULK_NICENESS if is_service else 0,
     )
     intake = Intake(
         roots,

@@ -348,8 +348,8 @@ def test_directories_that_are_gone(tmp_path: Path) -> None:
 
 
 def absent(root: Path, identity: RootIdentity, *names: bytes, **changes: Any) -> list[bool]:
-    raw = (tuple(spec(root, **changes)), (identity.filesystem, identity.ino), [], [(b"", name) for name in names])
-    return examine.which_are_absent(raw)
+    which = [(b"", name) for name in names]
+    return examine.which_are_absent((tuple(spec(root, **changes)), (identity.filesystem, identity.ino), [], which))
 
 
 def test_absent(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,7 @@ from mediasluice.catalogue.rows import (
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
-from mediasluice.model.paths import join, split, text
+from mediasluice.model.paths import split, text
 from mediasluice.model.roots import RootIdentity
 
 PAGE = 2_000  # rows of one read transaction, chosen: about 5 ms
@@ -58,6 +59,7 @@ _EVENTS = (
     " LEFT JOIN dir old_d ON old_d.id = e.old_dir LEFT JOIN root old_r ON old_r.id = old_d.root"
     " LEFT JOIN content c ON c.id = e.content"
 )
+_TYPES = {kind.value: kind for kind in EventType}
 _MORE_DIGESTS = ("sha256", "md5", "sha1")  # in the data of an event where somebody asked for them
 _COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
 
@@ -337,7 +339,13 @@ def _known(row: Sequence[Any]) -> Known:
 
 
 def _absolute(root: bytes, directory: bytes, name: bytes) -> bytes:
-    return join(root.rstrip(b"/"), join(directory, name)) if root != b"/" else b"/" + join(directory, name)
+    return _above(root, directory) + name
+
+
+@lru_cache(maxsize=256)
+def _above(root: bytes, directory: bytes) -> bytes:
+    """The absolute path of a directory with its slash; lists go through one directory after the other."""
+    return root.rstrip(b"/") + b"/" + (directory + b"/" if directory else b"")
 
 
 def _file_line(row: Sequence[Any]) -> FileLine:
@@ -349,7 +357,7 @@ def _file_line(row: Sequence[Any]) -> FileLine:
 def _event(row: Sequence[Any], epoch: str) -> Event:
     seq, what, at_us, library, root, directory, name, old_root, old_directory, old_name = row[:10]
     size, blake3, xxh128, origin, stored, *more = row[10:]
-    kind = EventType(what)
+    kind = _TYPES[what]
     path = root if not name else _absolute(root, directory, name)
     other = None if old_name is None else _absolute(old_root, old_directory, old_name)
     data: dict[str, object] = {} if stored is None else json.loads(stored)
@@ -357,18 +365,25 @@ def _event(row: Sequence[Any], epoch: str) -> Event:
         data["of_path"], other = text(other), None
     elif other is not None and kind is EventType.FILE_CREATED:
         data["restored_from"], other = text(other), None
-    data.update({name: digest.hex() for name, digest in zip(_MORE_DIGESTS, more, strict=True) if digest is not None})
+    if any(more):
+        data.update({name: digest.hex() for name, digest in zip(_MORE_DIGESTS, more, strict=True) if digest})
     identity = event_id(at_us, seq, epoch)
     return Event(seq, identity, kind, at_us, library, path, other, size, blake3, xxh128, origin, data)
 
 
 def event_id(at_us: int, seq: int, epoch: str) -> str:
     """The UUIDv7 of an event: its milliseconds and microseconds, then a digest of the log's name and the number."""
-    tail = hashlib.blake2b(f"{epoch}:{seq}".encode(), digest_size=8).digest()
+    tail = int.from_bytes(hashlib.blake2b(f"{epoch}:{seq}".encode(), digest_size=8).digest(), "big") >> 2
+    digits = f"{2 << 62 | tail:016x}"
+    return f"{_id_start(at_us)}-{digits[:4]}-{digits[4:]}"
+
+
+@lru_cache(maxsize=16)
+def _id_start(at_us: int) -> str:
+    """The part of an id that tells the time; what is recorded together has one time."""
     milliseconds, microseconds = divmod(at_us, 1000)
-    bits = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | microseconds << 64 | 2 << 62
-    digits = f"{bits | int.from_bytes(tail, 'big') >> 2:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = f"{(milliseconds & (1 << 48) - 1) << 16 | 7 << 12 | microseconds:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}"
 
 
 def _chosen(column: str, values: Iterable[object] | None) -> tuple[str, tuple[str, ...]]:

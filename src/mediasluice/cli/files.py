@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mediasluice.cli.options import Call, Command
-from mediasluice.cli.output import amount, hexadecimal, json_line, moment, say, shown
+from mediasluice.cli.output import amount, hexadecimal, json_lines, moment, say, shown
 from mediasluice.cli.places import data_of, view_of
 from mediasluice.model.paths import text
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.rows import FileLine
 
 app = typer.Typer(add_completion=False)
+
+AT_ONCE = 250
+"""Lines per write, chosen: a few milliseconds of work."""
 
 
 @app.command(cls=Command)
@@ -30,12 +34,17 @@ def files(
     if view is None:
         return
     with view:
-        for line in view.files(missing=missing):
+        lines = view.files(missing=missing)
+        while part := list(islice(lines, AT_ONCE)):
             if call.json:
-                json_line(file_row(line))
+                json_lines(map(file_row, part))
             else:
-                why = f"  ({shown(line.reason)})" if line.reason else ""
-                say(f"{line.state:<10} {line.kind or '-':<8} {amount(line.size):>9}  {shown(line.path)}{why}")
+                say("\n".join(map(_plain, part)))
+
+
+def _plain(line: FileLine) -> str:
+    why = f"  ({shown(line.reason)})" if line.reason else ""
+    return f"{line.state:<10} {line.kind or '-':<8} {amount(line.size):>9}  {shown(line.path)}{why}"
 
 
 def file_row(line: FileLine) -> dict[str, object]:

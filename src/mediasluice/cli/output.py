@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+encode = json.JSONEncoder(separators=(",", ":")).encode
+quote = json.encoder.encode_basestring_ascii
 
 
 def json_line(value: Mapping[str, object]) -> None:
     """Print one JSON object and flush it: whoever reads the pipe sees it now."""
-    sys.stdout.write(_encode(value) + "\n")
+    sys.stdout.write(encode(value) + "\n")
+    sys.stdout.flush()
+
+
+def json_lines(values: Iterable[Mapping[str, object]]) -> None:
+    """Print JSON objects and flush them together: for what is there already."""
+    sys.stdout.write("".join([encode(value) + "\n" for value in values]))
     sys.stdout.flush()
 
 
@@ -60,11 +68,17 @@ def _escaped(code: int) -> str:
 
 def moment(at_us: int) -> str | None:
     """RFC 3339 in UTC with microseconds; ``None`` for a time stamp of a file outside the years 1 to 9999."""
+    second, microseconds = divmod(at_us, 1_000_000)
+    start = _second(second)
+    return None if start is None else f"{start}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=256)
+def _second(at_s: int) -> str | None:
     try:
-        at = _EPOCH + timedelta(microseconds=at_us)
+        return (_EPOCH + timedelta(seconds=at_s)).isoformat()[:19]
     except OverflowError:
         return None
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def local_time(at_us: int) -> str:

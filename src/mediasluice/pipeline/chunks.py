@@ -7,6 +7,7 @@ A directory is sealed with its signature in the same transaction as the last of 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mediasluice.catalogue.rows import Outcome
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.workers import Answer
 
 
+FILES_PER_WRITE = 64  # chosen: one to two milliseconds
 SETTLED_S = 10.0  # chosen: the longest that an event may take from the kernel through the queues to here
 
 
@@ -139,14 +141,21 @@ class Chunks:
                 else:
                     here.clean = False
         if rows:
-            self._recorder.note(root, rows)
+            self._recorder.note(root, rows, is_awaited=False)
         self._write(chunk, files)
 
     def _write(self, chunk: Chunk, files: list[IdentifiedFile]) -> None:
+        """Hand the files to the writer in small parts, so that an arrival passes between two of them."""
         at_us = now_us()
+        parts = [files[begin : begin + FILES_PER_WRITE] for begin in range(0, len(files), FILES_PER_WRITE)] or [[]]
+        for part in parts[:-1]:
+            self._parts.writer.bulk(
+                partial(_record, chunk=chunk, files=part, at_us=at_us),
+                lambda result: self._parts.post(lambda: self._recorded(chunk, *result)),
+            )
         self._parts.writer.bulk(
-            lambda catalogue: _commit(catalogue, chunk, files, at_us),
-            lambda result: self._parts.post(lambda: self._recorded(chunk, *result)),
+            partial(_finish, chunk=chunk, files=parts[-1], at_us=at_us),
+            lambda result: self._parts.post(lambda: self._finished(chunk, *result)),
         )
 
     def _unread(self, chunk: Chunk, here: OpenDirectory, look: Look, outcome: tuple[Any, ...]) -> Row | None:
@@ -206,6 +215,9 @@ class Chunks:
                 for file, verdict in zip(files, verdicts, strict=True)
             )
             chunk.scan.missed[chunk.root.id] = chunk.scan.missed.get(chunk.root.id, 0) + news
+
+    def _finished(self, chunk: Chunk, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
+        self._recorded(chunk, files, verdicts)
         self._end(chunk)
 
     def _end(self, chunk: Chunk) -> None:
@@ -219,23 +231,26 @@ class Chunks:
         chunk.scan.chunk_done(chunk)
 
 
-def _commit(
+def _record(
     catalogue: Catalogue, chunk: Chunk, files: list[IdentifiedFile], at_us: int
 ) -> tuple[list[IdentifiedFile], list[Verdict]]:
-    """Runs on the writer: leave out what an event touched meanwhile, seal what is complete."""
-    kept = files
-    touched = chunk.touched.copy()  # the intake thread may add to it at any moment
+    """Runs on the writer: leave out what an event touched meanwhile."""
     if chunk.void:
-        kept = []
-    elif touched:
-        kept = [file for file in files if (file.directory, file.name) not in touched]
-        places = {directory for directory, _ in touched}
-        for here, _ in chunk.groups:
-            here.clean = here.clean and here.directory not in places
-    verdicts = catalogue.record(kept, at_us) if kept else []
+        return [], []
+    touched = chunk.touched.copy()  # the intake thread may add to it at any moment
+    kept = [file for file in files if (file.directory, file.name) not in touched] if touched else files
+    return kept, catalogue.record(kept, at_us) if kept else []
+
+
+def _finish(
+    catalogue: Catalogue, chunk: Chunk, files: list[IdentifiedFile], at_us: int
+) -> tuple[list[IdentifiedFile], list[Verdict]]:
+    """Runs on the writer: record the last files of a chunk and seal the directories that are complete."""
+    result = _record(catalogue, chunk, files, at_us)
+    places = {directory for directory, _ in chunk.touched.copy()}
     seals = []
     for here, looks in chunk.groups:
-        here.clean = here.clean and not chunk.void
+        here.clean = here.clean and not chunk.void and here.directory not in places
         if not chunk.counted:  # a full disk makes the writer run this again
             here.remaining -= len(looks)
         if not here.remaining and here.clean:
@@ -243,7 +258,7 @@ def _commit(
     chunk.counted = True
     if seals:
         catalogue.seal(chunk.root.id, seals)
-    return kept, verdicts
+    return result
 
 
 def count(totals: Totals, verdicts: Iterable[Verdict]) -> None:

@@ -136,13 +136,13 @@ class Intake:
         while self._messages:
             self._messages.popleft()()
         more = self._read_sources()
-        for answer in self.workers.drain():
+        for answer in self.workers.drain():  # little of a pass at a time: what arrives meanwhile goes first
             self._answered(answer)
         self._looks.send_due()
         self.passes.advance()
         self._departures.expire(self._doubts)
         self._upkeep.go_on()
-        if more:
+        if more or self.workers.has_answers:
             self._wake.set()
         if more or self._is_busy():
             self.idle_since_s = None
@@ -157,6 +157,7 @@ class Intake:
         return bool(
             self._messages
             or self.workers.outstanding(Lane.EXPRESS)
+            or self.workers.has_answers
             or self._writer.backlog()
             or self.passes.are_open
             or self._departures.is_open
@@ -353,7 +354,7 @@ class Intake:
 
     def note(self, root: Watched, rows: Sequence[Row]) -> None:
         """Record files that are not read."""
-        self._recorder.note(root, rows)
+        self._recorder.note(root, rows, is_awaited=False)
 
     def missing(self, root: Watched, names: Sequence[tuple[bytes, bytes]], done: Callable[[], None]) -> None:
         """Mark names that a pass found gone; ``done`` follows the commit."""
@@ -361,7 +362,7 @@ class Intake:
 
     def restore(self, files: Sequence[int]) -> None:
         """Departed files are at their place exactly as they were: nothing happened."""
-        self._writer.express(lambda catalogue: catalogue.restore(files))
+        self._writer.express(lambda catalogue: catalogue.restore(files), is_awaited=False)
 
     def seal(self, root: Watched, directory: OpenDirectory) -> None:
         """Store the signature of a directory in which nothing is open."""

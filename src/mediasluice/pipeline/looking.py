@@ -80,7 +80,7 @@ class Looks:
     def has_room(self) -> bool:
         """Whether more looks may be sent."""
         parts = self._parts
-        return parts.workers.outstanding(Lane.EXPRESS) < LOOKS_AHEAD and parts.writer.backlog() < WRITES_AHEAD
+        return parts.workers.outstanding(Lane.EXPRESS) < LOOKS_AHEAD and parts.writer.arrivals() < WRITES_AHEAD
 
     # -- sending ----------------------------------------------------------------------------------
 

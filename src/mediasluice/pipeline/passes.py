@@ -73,9 +73,11 @@ class Passes:
             if finished is not None:
                 finished(scan)
 
-        scan = Scan(self._intake, scope, origin, first=not self._knows_files, fast=fast, accept=accept, finished=end)
+        # Nothing can be missing where nothing was known, and there is nothing to find out before reading.
+        first = not self._knows_files or all(root.baseline for root, _ in scope)
+        scan = Scan(self._intake, scope, origin, first=first, fast=fast, accept=accept, finished=end)
         self.running.append(scan)
-        if not self._knows_files:  # nothing can be missing where nothing was known
+        if first:
             for root, _ in scope:
                 self._intake.listed(root)
                 self._intake.compared(root)

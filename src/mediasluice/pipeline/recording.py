@@ -46,8 +46,11 @@ class Recorder:
 
         self._parts.writer.express(lambda catalogue: catalogue.record(files, at_us), recorded)
 
-    def note(self, root: Watched, rows: Sequence[Row]) -> None:
-        """Record files that are not read; held ones are tracked, so that a stale one is noticed."""
+    def note(self, root: Watched, rows: Sequence[Row], *, is_awaited: bool = True) -> None:
+        """Record files that are not read; held ones are tracked, so that a stale one is noticed.
+
+        What a pass found nobody waits for.
+        """
         observed = [
             Observed(root.id, directory, name, ChangeKey(*key), links, Kind.OTHER, state, reason)
             for directory, name, key, links, state, reason in rows
@@ -60,7 +63,7 @@ class Recorder:
                 self.say(root, directory, name, state.value, reason=reason)
         at_us = now_us()
         # Never bulk: what is recorded of the same file a moment later must not overtake it.
-        self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us))
+        self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us), is_awaited=is_awaited)
 
     def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
         """Log what became of files."""

@@ -37,13 +37,14 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.workers import Workers
     from mediasluice.sources.listing import Entry
 
-DIRECTORIES_PER_JOB = 64  # chosen: about 20 ms of listing for directories of a hundred files
+DIRECTORIES_PER_JOB = 64  # chosen: about 20 ms of listing for directories of a hundred files that did not change
+DIFFERING_PER_JOB = 8  # chosen: a few milliseconds of comparing by name, during which no arrival is seen to
 FILES_PER_CHUNK = 512  # chosen: 5 ms of reading small files
 BYTES_PER_CHUNK = 64 << 20  # chosen: 10 ms of hashing
-NEW_DIRECTORIES_PER_JOB = 8  # chosen: some ten milliseconds of reading for directories of a hundred files
+NEW_DIRECTORIES_PER_JOB = 4  # chosen: some ten milliseconds of reading for directories of a hundred files
 NAMES_PER_JOB = 1000  # chosen: 2 ms of looking whether they are really gone
 LISTINGS_AHEAD = 4  # jobs: two for each of the usual two workers
-TAKINGS_AHEAD = 8  # jobs that are not committed yet; beyond, the listing waits for the writer
+TAKINGS_AHEAD = 16  # jobs that are not committed yet; beyond, the listing waits for the writer
 CHUNKS_AHEAD = 6
 DEFERRED_LIMIT = 20_000  # new names remembered until the missing ones are known; beyond: a second pass
 BRAKE_COUNT, BRAKE_SHARE = 100, 0.10  # more than both missing in one pass waits for a person
@@ -337,16 +338,18 @@ class Scan:
             if not self._defer:
                 self._take_new(root, [place for place in wanted if place not in known and place not in self._plain])
                 wanted = [place for place in wanted if place in known or place in self._plain]
-            if not wanted:
-                continue
-            payload = (
-                tuple(root.spec),
-                self._number,
-                [(directory, known.get(directory), None) for directory in wanted],
-            )
-            self._listings += 1
-            token = Listing(self, root, wanted, frozenset(known))
-            self._intake.workers.submit(Lane.BULK, token, "list", payload)
+            sealed = [directory for directory in wanted if known.get(directory) is not None]
+            if sealed:
+                self._list(root, sealed, known)
+            others = [directory for directory in wanted if known.get(directory) is None]
+            for begin in range(0, len(others), DIFFERING_PER_JOB):
+                self._list(root, others[begin : begin + DIFFERING_PER_JOB], known)
+
+    def _list(self, root: Watched, directories: list[bytes], known: Mapping[bytes, bytes | None]) -> None:
+        self._listings += 1
+        wanted = [(directory, known.get(directory), None) for directory in directories]
+        token = Listing(self, root, directories, frozenset(known))
+        self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted))
 
     def _take_new(self, root: Watched, directories: list[bytes]) -> None:
         """Directories that nobody knows yet, in a pass that has nothing to find out first: list and read in one job."""

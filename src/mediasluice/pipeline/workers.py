@@ -57,7 +57,7 @@ class Workers:
 
     def __init__(self, *, bulk: int, express: int, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._answers: deque[Answer] = deque()
+        self._answers: dict[Lane, deque[Answer]] = {lane: deque() for lane in Lane}
         self._busy: dict[int, Busy] = {}
         self._closing = False
         self._queues: dict[Lane, queue.PriorityQueue[tuple[int, int, tuple[object, str, object] | None]]] = {
@@ -90,12 +90,21 @@ class Workers:
             order = self._count
         self._queues[lane].put((0 if urgent else 1, order, (token, verb, payload)))
 
-    def drain(self) -> list[Answer]:
-        """All answers that came since the last call, oldest first."""
+    def drain(self, bulk: int = 1) -> list[Answer]:
+        """The answers about arrivals that came since the last call, and the oldest ones of bulk, so many at most."""
+        arrived, others = self._answers[Lane.EXPRESS], self._answers[Lane.BULK]
         answers = []
-        while self._answers:
-            answers.append(self._answers.popleft())
+        while arrived:
+            answers.append(arrived.popleft())
+        while others and bulk > 0:
+            answers.append(others.popleft())
+            bulk -= 1
         return answers
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether :meth:`drain` would give something."""
+        return any(self._answers.values())
 
     def outstanding(self, lane: Lane) -> int:
         """Jobs of a lane that were submitted and not answered."""
@@ -140,7 +149,7 @@ class Workers:
                 process = self._spawn(index, niceness)
             with self._counting:
                 self._outstanding[lane] -= 1
-            self._answers.append(answer)
+            self._answers[lane].append(answer)
             self._wake()
         _end(process)
 

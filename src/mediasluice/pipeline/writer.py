@@ -1,8 +1,9 @@
 """The one thread that changes the catalogue, with two queues: arrivals first, bulk after them.
 
 Takes operations (functions of the catalogue) and runs them in transactions; gives back what they
-returned through an optional callback, after the commit. An arrival is committed at once. Bulk
-operations share a transaction for at most ``slice_s``, so that an arrival never waits longer than that.
+returned through an optional callback, after the commit. Bulk operations share a transaction for at most
+``slice_s``; an arrival joins it after the operation that runs, and then it is committed at once. While files arrive,
+each bulk operation has a transaction of its own: who follows the events reads fewer before the one that matters.
 Fails with: the error of the catalogue is handed to ``failed`` once; afterwards the writer takes nothing
 more, because a catalogue that cannot be written must stop the service, not lose facts one by one.
 """
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+MOST = 1000  # operations of one transaction; chosen: bounds its memory
 RETRY_S = 5.0  # chosen: how often a full disk is tried again
+ARRIVING_S = 1.0  # chosen: files arrive as long as the last one is no older
 
 
 class _Operation(NamedTuple):
     change: Callable[[Catalogue], Any]
     done: Callable[[Any], None] | None
+    is_awaited: bool = False
 
 
 class Writer:
@@ -52,6 +56,8 @@ class Writer:
         self._bulk: deque[_Operation] = deque()
         # without a service nobody waits for single facts: one queue, and far fewer commits
         self._express: deque[_Operation] = self._bulk if is_alone else deque()
+        self._awaited = 0  # of the express operations, those that somebody waits for
+        self._arrived_s = -ARRIVING_S  # when the last of them came
         self._wake = threading.Condition()
         self._closing = False
         self._working = False
@@ -66,9 +72,15 @@ class Writer:
     def _is_alone(self) -> bool:
         return self._express is self._bulk
 
-    def express(self, change: Callable[[Catalogue], Any], done: Callable[[Any], None] | None = None) -> None:
-        """Queue something that somebody waits for."""
-        self._put(self._express, _Operation(change, done))
+    def express(
+        self,
+        change: Callable[[Catalogue], Any],
+        done: Callable[[Any], None] | None = None,
+        *,
+        is_awaited: bool = True,
+    ) -> None:
+        """Queue something that goes before the parts of a pass; if it ``is_awaited``, it is committed at once."""
+        self._put(self._express, _Operation(change, done, is_awaited and not self._is_alone))
 
     def bulk(self, change: Callable[[Catalogue], Any], done: Callable[[Any], None] | None = None) -> None:
         """Queue a part of a pass."""
@@ -94,6 +106,10 @@ class Writer:
         """Operations that are not committed yet."""
         return len(self._bulk) + (0 if self._is_alone else len(self._express)) + self._working
 
+    def arrivals(self) -> int:
+        """Operations among them that somebody waits for."""
+        return self._awaited
+
     def close(self) -> None:
         """Commit what is queued, then close the catalogue."""
         with self._wake:
@@ -104,6 +120,9 @@ class Writer:
     def _put(self, queue: deque[_Operation], operation: _Operation) -> None:
         with self._wake:
             queue.append(operation)
+            if operation.is_awaited:
+                self._awaited += 1
+                self._arrived_s = time.monotonic()
             self._wake.notify()
 
     def _run(self) -> None:
@@ -162,20 +181,27 @@ class Writer:
         return True
 
     def _fill(self, catalogue: Catalogue, batch: list[_Operation], results: list[Any]) -> None:
-        """Run all waiting arrivals, or else bulk operations until the slice is used up or an arrival comes."""
-        if self._express and not self._is_alone:
-            while self._express and len(batch) < 1000:  # chosen: bounds the memory of one transaction
-                self._run_one(catalogue, self._express, batch, results)
-            return
-        until_s = time.monotonic() + self._slice_s
-        while self._bulk and (self._is_alone or not self._express):
+        """Run what goes first, then bulk operations until the slice is used up or somebody waits."""
+        now_s = time.monotonic()
+        until_s = now_s + (0.0 if now_s - self._arrived_s < ARRIVING_S else self._slice_s)
+        while True:
+            is_awaited = False
+            while not self._is_alone and self._express and len(batch) < MOST:
+                is_awaited = self._run_one(catalogue, self._express, batch, results) or is_awaited
+            if is_awaited or not self._bulk or len(batch) >= MOST:
+                return
             self._run_one(catalogue, self._bulk, batch, results)
-            if time.monotonic() >= until_s:
+            if time.monotonic() >= until_s and not self._awaited:
                 return
 
     def _run_one(
         self, catalogue: Catalogue, queue: deque[_Operation], batch: list[_Operation], results: list[Any]
-    ) -> None:
+    ) -> bool:
+        """Run the first operation of a queue; gives whether somebody waits for it."""
         operation = queue.popleft()
+        if operation.is_awaited:
+            with self._wake:
+                self._awaited -= 1
         batch.append(operation)
         results.append(operation.change(catalogue))
+        return operation.is_awaited

@@ -6,6 +6,7 @@ Fails with: LockHeld, ConfigError, RootUnusable, ForeignDatabase, DiskFull, Usag
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mediasluice.model.roots import Library
     from mediasluice.pipeline.watched import Watched
 
+GARBAGE_CHECKED = 10_000  # chosen: containers made between two looks at the youngest
 TICK_S = 0.1  # chosen: how soon the main thread sees a signal's flag or the end of an idle time
 RELOAD_S = 1.0  # chosen: how often the document is looked at
 
@@ -59,6 +61,7 @@ def serve(
     )
     service = Service(lock, loaded.settings, log, is_service=True)
     asked_to_stop = _stop_on_signals()
+    _collect_seldom()
     roots = service.start(libraries)
     control = Server(data / SOCKET_NAME, Answers(service).verbs())
     try:
@@ -110,6 +113,7 @@ def scan_once(
         message = "there is nothing to scan"
         raise UsageError(message, hint="name a folder: sluice scan /some/folder")
     service = Service(DataLock.acquire(data), loaded.settings, _Warnings(), is_service=False)
+    _collect_seldom()
     roots = service.start(libraries)
     try:
         request = Request(
@@ -127,6 +131,16 @@ def scan_once(
         return result
     finally:
         service.stop()
+
+
+def _collect_seldom() -> None:
+    """Let the garbage collector look at less, and less often.
+
+    What is imported stays, and values that pass through form no cycles; but to look through all of them stops every
+    thread, for tens of milliseconds each time.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_CHECKED, 50, 100)
 
 
 def _log_directory(loaded: Loaded, data: Path) -> Path:

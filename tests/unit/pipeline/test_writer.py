@@ -72,7 +72,7 @@ def held_up(desk: Desk) -> Iterator[None]:
         begun.set()
         assert go_on.wait(LIMIT_S)
 
-    desk.writer.express(wait)
+    desk.writer.express(wait, is_awaited=False)
     assert begun.wait(LIMIT_S)
     try:
         yield
@@ -115,7 +115,35 @@ def test_bulk_shares_a_transaction_for_its_slice_only(tmp_path: Path) -> None:
                 for _ in range(5):
                     desk.writer.bulk(lambda _: None)
             desk.writer.close()
-            assert desk.commits == 1 + commits
+            assert desk.commits == commits  # what held it up shares the first one
+
+
+def test_while_files_arrive_every_bulk_operation_is_committed_alone(tmp_path: Path) -> None:
+    """After an arrival the slice is not used: who follows the log meets little before the next arrival."""
+    with at_work(tmp_path / "c.db", slice_s=1000.0) as desk:
+        with held_up(desk):
+            desk.writer.express(lambda _: None)
+            for _ in range(5):
+                desk.writer.bulk(lambda _: None)
+        desk.writer.close()
+        assert desk.commits == 1 + 5  # the arrival shares the one that was held up
+
+
+def test_what_nobody_waits_for_keeps_its_place_and_ends_no_slice(tmp_path: Path) -> None:
+    """It runs before all bulk that was queued after it, in the same transaction."""
+    order: list[str] = []
+    with at_work(tmp_path / "c.db", slice_s=1000.0) as desk:
+
+        def first(_: Catalogue) -> None:
+            order.append("bulk 1")
+            desk.writer.express(lambda _: order.append("note"), is_awaited=False)
+            desk.writer.bulk(lambda _: order.append("bulk 2"))
+
+        with held_up(desk):
+            desk.writer.bulk(first)
+        desk.writer.close()
+        assert desk.commits == 1
+    assert order == ["bulk 1", "note", "bulk 2"]
 
 
 def test_callbacks_follow_the_commit(tmp_path: Path) -> None:

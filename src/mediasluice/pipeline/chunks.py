@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.workers import Answer
 
 
-FILES_PER_WRITE = 64  # chosen: one to two milliseconds
 SETTLED_S = 10.0  # chosen: the longest that an event may take from the kernel through the queues to here
 
 
@@ -147,7 +146,8 @@ class Chunks:
     def _write(self, chunk: Chunk, files: list[IdentifiedFile]) -> None:
         """Hand the files to the writer in small parts, so that an arrival passes between two of them."""
         at_us = now_us()
-        parts = [files[begin : begin + FILES_PER_WRITE] for begin in range(0, len(files), FILES_PER_WRITE)] or [[]]
+        size = self._parts.writer.portion
+        parts = [files[begin : begin + size] for begin in range(0, len(files), size)] or [[]]
         for part in parts[:-1]:
             self._parts.writer.bulk(
                 partial(_record, chunk=chunk, files=part, at_us=at_us),

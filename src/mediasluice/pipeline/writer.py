@@ -43,6 +43,7 @@ class Writer:
         open_catalogue: Callable[[], Catalogue],
         *,
         slice_s: float,
+        portion: int,
         is_alone: bool = False,
         committed: Callable[[], None],
         failed: Callable[[BaseException], None],
@@ -50,6 +51,7 @@ class Writer:
     ) -> None:
         self._open = open_catalogue
         self._slice_s = slice_s
+        self.portion = portion  # files that one operation of a pass should record
         self._committed = committed
         self._failed = failed
         self._disk_full = disk_full

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mediasluice.sources.source import Source
 
 SERVICE_SLICE_S = 0.03  # chosen: an arrival does not wait for it; fewer commits
+SERVICE_PORTION, SCAN_PORTION = 64, 2048  # files; one to two milliseconds, so that an arrival passes between two
 SCAN_SLICE_S = 0.25  # design: the upper bound for bulk when nobody else waits
 
 
@@ -72,6 +73,7 @@ def writer(
     return Writer(
         lambda: Catalogue.open(catalogue_file(data)),
         slice_s=SERVICE_SLICE_S if is_service else SCAN_SLICE_S,
+        portion=SERVICE_PORTION if is_service else SCAN_PORTION,
         is_alone=not is_service,
         committed=committed,
         failed=failed,

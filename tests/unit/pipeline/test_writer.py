@@ -36,6 +36,7 @@ class Desk:
         self.writer = Writer(
             open_catalogue or (lambda: Catalogue.open(file)),
             slice_s=slice_s,
+            portion=64,
             committed=self._committed,
             failed=self._fail,
             disk_full=lambda is_full, _: self.full.append(is_full),

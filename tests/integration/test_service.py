@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from mediasluice.model.files import FileState
 from mediasluice.model.roots import RootState, WatchMode
@@ -118,6 +120,37 @@ def test_two_files_change_places(host: Running, top: Path) -> None:
     host.until(lambda: {path: line.blake3 for path, line in host.lines().items()} == wanted, "both are known")
     host.until_idle()
     assert host.catalogued().keys() == wanted.keys()
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two files or directories change places in one step."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    here, flag = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    assert libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), flag) == 0, os.strerror(ctypes.get_errno())
+
+
+def test_two_directories_change_places(host: Running, top: Path) -> None:
+    """After an exchange every file is known where it is now, with its own content, and none was deleted."""
+    for number in range(12):
+        put(top / "one" / f"{number}.jpg")
+    for number in range(6, 20):
+        put(top / "other" / "deep" / f"{number}.jpg")
+    as_on_disk(host, top)
+    ids = {line.blake3: line.id for line in host.lines().values()}
+    before = host.head()
+    for _ in range(3):
+        exchange(top / "one", top / "other")
+        as_on_disk(host, top)
+    host.until_idle(quiet_s=GRACE_S + 1)
+    as_on_disk(host, top)
+    assert {line.blake3: line.id for line in host.lines().values()} == ids
+    assert set(types(host, before)) <= {"moved", "renamed"}
+
+
+def as_on_disk(host: Running, top: Path) -> None:
+    """Wait until the catalogue holds what is there."""
+    wanted = {str(path.relative_to(host.base)): blake3(path.read_bytes()).digest() for path in top.rglob("*.jpg")}
+    host.until(lambda: {path: line.blake3 for path, line in host.lines().items()} == wanted, "what is on disk is known")
 
 
 def test_a_renamed_file_is_not_read_again(host: Running, top: Path) -> None:

@@ -115,12 +115,12 @@ def move(
     links: int,
     at_us: int,
 ) -> bool:
-    """Give a file another path; ``False`` if none is known at the old one."""
+    """Give a file another path; ``False`` if it is not the one that is known at the old one."""
     old_place = ledger.known_directory(root, old[0])
     row = None if old_place is None else ledger.at(old_place, old[1])
-    if row is None:
-        return False
     key = stored(key)
+    if row is None or (row.ino and key.ino and row.ino != key.ino):
+        return False
     state = _state_after_move(row, key)
     now = row._replace(state=state, links=links, dir=ledger.directory(root, new[0]), name=new[1])
     if not row.version or state != FileState.SETTLING:  # else the key stays the one of the content
@@ -138,7 +138,11 @@ def _state_after_move(row: FileRow, key: ChangeKey) -> str:
 
 
 def move_tree(ledger: Ledger, root: RootId, old: bytes, new: bytes, at_us: int) -> int:
-    """Give all files at and below a directory their new paths; gives how many."""
+    """Give all files at and below a directory their new paths; gives how many.
+
+    What is known at the new place left it, or else the directory could not have taken its name.
+    """
+    depart_tree(ledger, root, new, at_us)
     count = 0
     while True:
         found = ledger.connection.execute(

@@ -207,7 +207,7 @@ class Catalogue:
         links: int,
         at_us: int,
     ) -> bool:
-        """Give a file another path; ``False`` if none is known at the old one. It settles again if its key changed."""
+        """Give a file another path; ``False`` if it is not known at the old one. It settles again if it changed."""
         with self.transaction():
             return presence.move(self._ledger, root, (old_directory, old_name), (directory, name), key, links, at_us)
 

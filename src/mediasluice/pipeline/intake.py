@@ -265,9 +265,15 @@ class Intake:
     def _look_behind(self, root: Watched, sighting: Sighting) -> None:
         """Two files that were exchanged look like one that went there and back: see what lies there now."""
         new, old = (sighting.directory, sighting.name), (sighting.old_directory, sighting.old_name)
-        if sighting.what is What.MOVED and self._last_move == (root.id, new, old, sighting.at_s):
+        if sighting.what is not What.MOVED:
+            self._last_move = None
+        elif self._is_back_half(root, sighting, new, old):
             self.tracker.sight(sighting._replace(directory=old[0] or b"", name=old[1] or b"", what=What.LISTED))
-        self._last_move = (root.id, old, new, sighting.at_s)
+
+    def _is_back_half(self, root: Watched, sighting: Sighting, new: object, old: object) -> bool:
+        """Whether this rename undoes the one just before it: two that change places are told like that."""
+        was, self._last_move = self._last_move, (root.id, old, new, sighting.at_s)
+        return was == (root.id, new, old, sighting.at_s)
 
     def _forget(self, root: Watched, directory: bytes, name: bytes) -> list[tuple[bytes, bytes]]:
         """Drop a candidate whose path is gone; gives the paths that the catalogue must see departed."""
@@ -285,6 +291,9 @@ class Intake:
     def _tree_changed(self, root: Watched, sighting: Sighting) -> None:
         directory, old = sighting.directory, sighting.old_directory
         if sighting.what is What.DIRECTORY_MOVED and old is not None:
+            if self._is_back_half(root, sighting, directory, old):
+                self.passes.mark_dirty(root, directory)
+                return
             self._move_mounts(root, old, directory)
             self.tracker.move_tree(root.id, old, directory)
             self.passes.tree_left(root, old)

@@ -303,8 +303,10 @@ class Looks:
                 self._recorder.say_moved(root, old, (directory, name))
                 self._closed(root.id, directory, name, FileState.CATALOGUED, None)
             elif self._roots.get(root.id) is root:
-                self._departures.depart(root, [old])  # it is gone from there, whoever it was
-                self._parts.tracker.sight(Sighting(root.id, directory, name, What.RENAMED_IN, time.monotonic()))
+                # Whoever is known at the old name is another one by now: see what lies at both.
+                now_s = time.monotonic()
+                self._parts.tracker.sight(Sighting(root.id, *old, What.LISTED, now_s))
+                self._parts.tracker.sight(Sighting(root.id, directory, name, What.RENAMED_IN, now_s))
 
         self._parts.writer.express(
             lambda catalogue: catalogue.move(root.id, *old, directory, name, key, links, at_us),

@@ -124,40 +124,44 @@ class _Found:
         """Take what the scan gives; of the first files, so many, only the names, which it gives back."""
         encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
         put_off: dict[bytes, os.DirEntry[str]] = {}
+        append, is_stable = self.entries.append, self.is_stable
         for item in scan:
             name = item.name.encode(encoding, errors)
             try:
                 if item.is_file(follow_symlinks=False):
-                    if len(put_off) < later and name != IGNORE_FILE:
+                    if later and len(put_off) < later and name != IGNORE_FILE:
                         put_off[name] = item
-                    else:
-                        self.add(name, item, None)
+                        continue
+                    status = item.stat(follow_symlinks=False)
                 elif item.is_dir(follow_symlinks=False):
                     self.below.append(name)
+                    continue
                 elif self._follow_files and item.is_symlink() and _stays_inside(self._root, self._directory, name):
                     status = item.stat()
-                    if stat.S_ISREG(status.st_mode):
-                        self.add(name, item, status)
-                    else:
-                        self.special += 1
                 else:
                     self.special += 1
+                    continue
             except OSError as error:
                 self._refused(name, error)
+                continue
+            if not stat.S_ISREG(status.st_mode):  # what a link leads to
+                self.special += 1
+                continue
+            size, mtime_ns, ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+            append((name, size, mtime_ns, ctime_ns, status.st_ino if is_stable else 0, status.st_nlink))
+            if name == IGNORE_FILE:
+                self.ignore_file = FileKey(size, mtime_ns, ctime_ns)
         return put_off
 
     def add(self, name: bytes, item: os.DirEntry[str], status: os.stat_result | None) -> None:
-        """Take a file; its status is asked for where nobody knows it yet."""
-        if status is None:
-            try:
-                status = item.stat(follow_symlinks=False)
-            except OSError as error:
-                self._refused(name, error)
-                return
-        size, mtime_ns, ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        self.entries.append((name, size, mtime_ns, ctime_ns, status.st_ino if self.is_stable else 0, status.st_nlink))
-        if name == IGNORE_FILE:
-            self.ignore_file = FileKey(size, mtime_ns, ctime_ns)
+        """Take a file that was put off; its status is asked for where nobody knows it yet."""
+        try:
+            status = status or item.stat(follow_symlinks=False)
+        except OSError as error:
+            self._refused(name, error)
+            return
+        ino = status.st_ino if self.is_stable else 0
+        self.entries.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, ino, status.st_nlink))
 
     def _refused(self, name: bytes, error: OSError) -> None:
         if error.errno not in GONE:

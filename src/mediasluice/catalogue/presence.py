@@ -119,7 +119,7 @@ def move(
     old_place = ledger.known_directory(root, old[0])
     row = None if old_place is None else ledger.at(old_place, old[1])
     key = stored(key)
-    if row is None or (row.ino and key.ino and row.ino != key.ino):
+    if row is None or (row.version and row.ino and key.ino and row.ino != key.ino):
         return False
     state = _state_after_move(row, key)
     now = row._replace(state=state, links=links, dir=ledger.directory(root, new[0]), name=new[1])

@@ -116,6 +116,24 @@ def test_a_move_of_nothing_known_says_so(catalogue: Catalogue, root: RootId, fil
     assert len(story(file)) == 1
 
 
+def test_a_file_that_took_the_old_name_is_not_moved(catalogue: Catalogue, root: RootId, file: Path) -> None:
+    """A row of another inode is not the file that was seen leaving: nothing is changed."""
+    catalogue.record([identified(root, b"x", b"one", ino=7)], 10)
+    assert not catalogue.move(root, b"", b"x", b"", b"y", key(b"one", ino=8), 1, 20)
+    with View.open(file) as view:
+        assert [line.path for line in view.files()] == [b"/photos/x"]
+
+
+def test_a_tree_that_takes_a_known_place_deletes_nothing(catalogue: Catalogue, root: RootId, file: Path) -> None:
+    """What was known at the new place left it; its fate is decided later."""
+    catalogue.record([identified(root, b"a/x", b"one"), identified(root, b"b/y", b"two")], 10)
+    assert catalogue.move_tree(root, b"a", b"b", 20) == 1
+    with View.open(file) as view:
+        assert [line.path for line in view.files()] == [b"/photos/b/x"]
+        assert [event.type.value for event in view.events(2)] == ["file.moved"]
+    assert [row.name for row in catalogue.departed([root], 10)] == [b"y"]
+
+
 def test_a_move_of_an_untold_file_is_untold(catalogue: Catalogue, root: RootId, file: Path) -> None:
     """A row that no event told of moves silently and settles under its new name."""
     catalogue.observe([observed(root, b"x.part", FileState.HELD, reason="temporary name")], 10)

@@ -67,7 +67,7 @@ _CHANGES: dict[str, Callable[[Catalogue, RootId], object]] = {
     "observe": lambda catalogue, root: catalogue.observe([observed(root, b"d/new", FileState.SETTLING)], 20),
     "observe known": lambda catalogue, root: catalogue.observe([observed(root, b"d/x", FileState.SETTLING)], 20),
     "move away": lambda catalogue, root: catalogue.move(root, b"d", b"x", b"e", b"x", key(b"one", 7), 1, 20),
-    "move in": lambda catalogue, root: catalogue.move(root, b"e", b"y", b"d", b"y", key(b"two"), 1, 20),
+    "move in": lambda catalogue, root: catalogue.move(root, b"e", b"y", b"d", b"y", key(b"two", 8), 1, 20),
     "move tree": lambda catalogue, root: catalogue.move_tree(root, b"d", b"f", 20),
     "depart": lambda catalogue, root: catalogue.depart(root, [(b"d", b"x")], 20),
     "depart tree": lambda catalogue, root: catalogue.depart_tree(root, b"d", 20),
@@ -80,7 +80,7 @@ def test_every_change_opens_the_directory(
     catalogue: Catalogue, root: RootId, file: Path, change: Callable[[Catalogue, RootId], object]
 ) -> None:
     """A directory's signature ends with any change in it, unless it is sealed again in the same transaction."""
-    catalogue.record([identified(root, b"d/x", b"one", ino=7), identified(root, b"e/y", b"two")], 10)
+    catalogue.record([identified(root, b"d/x", b"one", ino=7), identified(root, b"e/y", b"two", ino=8)], 10)
     catalogue.seal(root, [(b"d", b"s" * 16, 5), (b"other", b"t" * 16, 6)])
     with View.open(file) as view:
         assert view.signatures(root, [b"d", b"unknown"]) == {b"d": b"s" * 16}

@@ -52,7 +52,7 @@ def small(scale: float, rounds: int) -> list[Figure]:
         files = sum(len(names) for _, _, names in os.walk(tree))
         candidates = {name: _command([*words, str(tree)], home) for name, words in PEERS.items() if have(words[0])}
         candidates |= {
-            "duplicates": _command([SLUICE, "duplicates", str(tree), "--json", "--data", str(home / "none")], home),
+            "duplicates": _command([SLUICE, "duplicates", str(tree), "--json"], home),
             "first scan": _fresh_scan(tree, home),
             "second scan": _command([SLUICE, "scan", str(tree), "--json", "--data", str(home / "kept")], home),
         }
@@ -96,9 +96,7 @@ def media(scale: float, rounds: int) -> list[Figure]:
         tree, truth = _tree(home, "media", max(50, int(MEDIA * scale)))
         size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(tree) for name in names)
         candidates = {name: _command([*words, str(tree)], home) for name, words in PEERS.items() if have(words[0])}
-        candidates["duplicates"] = _command(
-            [SLUICE, "duplicates", str(tree), "--json", "--data", str(home / "none")], home
-        )
+        candidates["duplicates"] = _command([SLUICE, "duplicates", str(tree), "--json"], home)
         _read_once(tree)
         warm = interleaved(candidates, rounds)
         _check("duplicates", _report(warm["duplicates"].output), truth)

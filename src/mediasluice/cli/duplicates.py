@@ -6,22 +6,19 @@ is needed. Without them the catalogue answers. Several names of one inode are on
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediasluice.cli.errors import FILES_FAILED, OK, complain
+from mediasluice.cli.errors import OK
+from mediasluice.cli.folders import report_folders, sum_up, tell
 from mediasluice.cli.options import Call, Command
-from mediasluice.cli.output import amount, json_line, say, shown
+from mediasluice.cli.output import json_line
 from mediasluice.cli.places import data_of, view_of
 from mediasluice.model.paths import text
 
 if TYPE_CHECKING:
     from mediasluice.catalogue.rows import DuplicateGroup
-    from mediasluice.pipeline.duplicates import Group
 
 app = typer.Typer(add_completion=False)
 
@@ -39,27 +36,9 @@ def duplicates(
     Ends with 3 when some files could not be read.
     """
     call: Call = ctx.obj
-    return _report(directories, call) if directories else _catalogued(call)
-
-
-def _report(directories: Sequence[str], call: Call) -> int:
-    from mediasluice.pipeline.duplicates import json_line, report
-
-    write, flush = sys.stdout.write, sys.stdout.flush
-
-    def emit_json(group: Group) -> None:
-        write(json_line(group) + "\n")
-        flush()
-
-    def emit_plain(group: Group) -> None:
-        _tell(group.size, len({file[1:] for file in group.files}), [file[0] for file in group.files])
-
-    totals = report([os.fsencode(directory) for directory in directories], emit_json if call.json else emit_plain)
-    for path, why in totals.failed:
-        complain(why, path=os.fsdecode(path))
-    if not call.json and not call.quiet:
-        _sum_up(totals.groups, totals.copies, totals.bytes)
-    return FILES_FAILED if totals.failed else OK
+    if directories:
+        return report_folders(directories, json=call.json, quiet=call.quiet)
+    return _catalogued(call)
 
 
 def _catalogued(call: Call) -> int:
@@ -75,9 +54,9 @@ def _catalogued(call: Call) -> int:
             if call.json:
                 json_line(group_row(group))
             else:
-                _tell(group.size, distinct, [file.path for file in group.files])
+                tell(group.size, distinct, [file.path for file in group.files])
     if not call.json and not call.quiet:
-        _sum_up(groups, copies, surplus)
+        sum_up(groups, copies, surplus)
     return OK
 
 
@@ -85,15 +64,3 @@ def group_row(group: DuplicateGroup) -> dict[str, object]:
     """A group of the catalogue as JSON carries it."""
     files = [{"library": file.library, "path": text(file.path), "inode": file.ino} for file in group.files]
     return {"size": group.size, "content": group.blake3.hex(), "files": files}
-
-
-def _tell(size: int, copies: int, paths: Sequence[bytes]) -> None:
-
-    say(f"{copies} x {amount(size)}")
-    for path in paths:
-        say(f"  {shown(path)}")
-
-
-def _sum_up(groups: int, copies: int, surplus: int) -> None:
-
-    say(f"{groups:,} groups; {copies:,} files more than needed, {amount(surplus)}")

@@ -10,7 +10,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from mediasluice.cli import errors
+from mediasluice.cli.folders import plain_folders, report_folders
+from mediasluice.errors import SluiceError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mediasluice.cli.program import Sluice
 
 PROGRAM = "sluice"
@@ -26,9 +32,13 @@ def main() -> int:
 
             print_version()
             return 0
-        from mediasluice.cli.program import program
+        folders = plain_folders(sys.argv[1:])
+        if folders is not None:
+            code = guarded(lambda: report_folders(folders, json=True, quiet=False))
+        else:
+            from mediasluice.cli.program import program
 
-        code = _run(program())
+            code = _run(program())
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130  # as a shell reports a program that SIGINT ended
@@ -40,24 +50,31 @@ def main() -> int:
 
 
 def _run(sluice: Sluice) -> int:
-    """Call the command and report what it raises."""
+    """Let typer call the command that was asked for."""
     import typer
-
-    from mediasluice.cli import errors
-    from mediasluice.errors import SluiceError
 
     if "_SLUICE_COMPLETE" in os.environ:  # the shell asks for completions
         return int(sluice.main(prog_name=PROGRAM) or 0)
+
+    def call() -> int:
+        try:
+            with sluice.make_context(PROGRAM, sys.argv[1:]) as context:
+                code = sluice.invoke(context)
+                return code if isinstance(code, int) else errors.OK
+        except typer.Exit as end:
+            return end.exit_code
+        except typer.Abort:
+            return errors.INTERRUPTED
+        except typer.TyperException as error:
+            return errors.report_usage(error)
+
+    return guarded(call)
+
+
+def guarded(call: Callable[[], int]) -> int:
+    """Call a command and report what it raises."""
     try:
-        with sluice.make_context(PROGRAM, sys.argv[1:]) as context:
-            code = sluice.invoke(context)
-            return code if isinstance(code, int) else errors.OK
-    except typer.Exit as end:
-        return end.exit_code
-    except typer.Abort:
-        return errors.INTERRUPTED
-    except typer.TyperException as error:
-        return errors.report_usage(error)
+        return call()
     except SluiceError as error:
         return errors.report(error)
     except BrokenPipeError:

@@ -56,6 +56,21 @@ def test_a_duplicate_report_imports_nothing_heavy(tmp_path: Path) -> None:
     assert not imported("duplicates", tmp_path) & set(HEAVY)
 
 
+def test_the_short_way_to_a_report_is_the_same_report(tmp_path: Path) -> None:
+    """`duplicates --json DIR` does without typer, prints what the long way prints, and fails as that does."""
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"the same" if name != "c" else b"another")
+    assert "typer" not in imported("duplicates", "--json", tmp_path)
+    assert "typer" in imported("duplicates", "--json", tmp_path, "-q")
+    short, long = sluice("duplicates", tmp_path, "--json"), sluice("duplicates", tmp_path, "--json", "-q")
+    assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr)
+    assert short.stdout.count("\n") == 1
+    missing = tmp_path / "missing"
+    short, long = sluice("duplicates", "--json", missing), sluice("duplicates", "--json", missing, "-q")
+    assert (short.returncode, short.stdout, short.stderr) == (long.returncode, long.stdout, long.stderr)
+    assert short.returncode != 0
+
+
 def test_a_scan_does_without_sqlalchemy(tmp_path: Path) -> None:
     """Making and filling a catalogue needs neither SQLAlchemy nor Alembic, and no tables are drawn."""
     (tmp_path / "in").mkdir()

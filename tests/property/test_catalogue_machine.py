@@ -112,11 +112,13 @@ class CatalogueMachine(RuleBasedStateMachine):
 
     @rule(root=ROOTS, new=st.sampled_from([b"a/b", b"c", b"d/e"]))
     def move_tree(self, root: int, new: bytes) -> None:
-        """The directory ``a`` is renamed."""
+        """The directory ``a`` is renamed; what was known where it is now must have left."""
         inside = [file for file in self._under(root, b"a") if not (new + b"/").startswith(b"a/")]
         if new == b"a/b":
             return
         assert self.catalogue.move_tree(self.roots[root], b"a", new, self._tick()) == len(inside)
+        for file in self._under(root, new):
+            file.state = FileState.DEPARTED
         for file in inside:
             self._put(file, root, new + file.path[1:])
 

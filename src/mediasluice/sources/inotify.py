@@ -127,6 +127,7 @@ class InotifySource:
         self._parked: list[tuple[Directory, bytes]] = []  # places to walk in a directory that is adrift
         self._sweep = 0
         self._sweep_again = False
+        self._in_doubt = False  # directories were renamed faster than their events were read
         self._overflows = 0
         self._out: list[Sighting] = []
 
@@ -286,6 +287,11 @@ class InotifySource:
         self._expire(now)
         if self._left or self._adrift:
             self._readers.wake_in(RENAME_S)
+        elif self._in_doubt:
+            # The storm is over: make sure of every watch once, and have the tree compared.
+            self._in_doubt = False
+            self._start_sweep()
+            self._readers.wake_in(0)
 
     def _parse(self, chunk: bytes, now: float) -> None:  # noqa: C901 - per raw event; a call costs more than a branch
         root, paths, out = self._id, self._table.paths, self._out
@@ -414,8 +420,10 @@ class InotifySource:
         try:
             matches = self._table.is_at(child, path)
         except OSError:
+            self._in_doubt = True
             return  # gone again; an event in the queue says where to
         if not matches:
+            self._in_doubt = True
             # The queue is behind the disk: another one is at this place already. Ask the kernel at both ends.
             self._set_adrift(child, now)
             self._arrive(above, name)
@@ -482,6 +490,8 @@ class InotifySource:
                     return False  # a bind mount inside the root
             except OSError:
                 pass  # not there any more, which is what was asked
+            if not any(walk.sweeping for walk in self._walks):  # a sweep is what a doubt asks for
+                self._in_doubt = True
             self._arrive(directory.parent, directory.name)  # somebody else may be there by now
         else:
             # Its arrival makes no event when the directory above was not watched at that moment.

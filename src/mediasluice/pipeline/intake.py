@@ -429,8 +429,8 @@ class Intake:
         self.passes.mark_dirty(root, directory)
 
     def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
-        """Whether a name is a candidate already."""
-        return self.tracker.holds(root.id, directory, name)
+        """Whether a name is a candidate already, or was one a moment ago."""
+        return self.tracker.holds(root.id, directory, name) or self._looks.is_recording(root.id, directory, name)
 
     def listed(self, root: Watched) -> None:
         """What is missing under a root is marked: what arrived meanwhile may be looked at."""

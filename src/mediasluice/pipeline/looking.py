@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from mediasluice.model.files import ChangeKey, FileState, Origin
@@ -75,6 +76,7 @@ class Looks:
         self._closed = closed
         self._held: list[tuple[float, RootId, bytes, bytes]] = []
         self._postponed: dict[RootId, list[Candidate]] = {}
+        self._recording: Counter[tuple[RootId, bytes, bytes]] = Counter()  # settled, and not committed yet
 
     @property
     def has_room(self) -> bool:
@@ -210,7 +212,12 @@ class Looks:
             self._record(token.root, files)
 
     def _record(self, root: Watched, files: list[IdentifiedFile]) -> None:
+        self._recording.update(file[:3] for file in files)
         self._recorder.record(root, files, lambda verdicts: self._recorded(files, verdicts))
+
+    def is_recording(self, root: RootId, directory: bytes, name: bytes) -> bool:
+        """Whether a file is on its way into the catalogue: no candidate any more, and not to be read there yet."""
+        return (root, directory, name) in self._recording
 
     def looked_up(self, token: Noting, answer: Answer) -> None:
         """Record held and junk names; a job that failed is left to the next pass."""
@@ -230,6 +237,10 @@ class Looks:
 
     def _recorded(self, files: list[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
         for file, verdict in zip(files, verdicts, strict=True):
+            place = file[:3]
+            self._recording[place] -= 1
+            if not self._recording[place]:
+                del self._recording[place]
             self._closed(file.root, file.directory, file.name, FileState.CATALOGUED, verdict)
 
     def _waits(

@@ -14,7 +14,7 @@ from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.contents import Contents
 from mediasluice.catalogue.rows import signed, unsigned
 from mediasluice.model.events import EventType
-from mediasluice.model.files import ChangeKey
+from mediasluice.model.files import ChangeKey, in_range
 from mediasluice.model.flow import RootId
 
 DIRECTORIES_KEPT = 10_000  # chosen: about 2 MB
@@ -228,8 +228,8 @@ def stored(key: ChangeKey) -> ChangeKey:
     return ChangeKey(
         signed(ino),
         size,
-        min(max(mtime_ns, -_TOP), _TOP),
-        min(max(ctime_ns, -_TOP), _TOP),
+        in_range(mtime_ns),
+        in_range(ctime_ns),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.ledger import COLUMNS, FileRow, Ledger, stored
 from mediasluice.catalogue.record import tell_move, write
-from mediasluice.catalogue.rows import Observed
+from mediasluice.catalogue.rows import Observed, storable
 from mediasluice.model.events import EventType
 from mediasluice.model.files import OPEN_STATES, ChangeKey, FileState
 from mediasluice.model.flow import RootId
@@ -59,7 +59,7 @@ def observe(ledger: Ledger, rows: Sequence[Observed], at_us: int) -> None:
                 links,
                 kind.value,
                 state.value,
-                reason,
+                storable(reason),
                 at_us,
             )
         )
@@ -77,7 +77,7 @@ def _observe_again(ledger: Ledger, seen: Observed, place: int, at_us: int) -> No
     row = ledger.at(place, seen.name)
     assert row is not None
     ino, size, mtime_ns, ctime_ns = stored(seen.key)
-    now = row._replace(state=seen.state.value, reason=seen.reason)
+    now = row._replace(state=seen.state.value, reason=storable(seen.reason))
     if row.version and (seen.state in OPEN_STATES or seen.state is FileState.EMPTY):
         write(ledger, now)  # the key stays the one of the content
         return

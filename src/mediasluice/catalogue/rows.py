@@ -25,6 +25,11 @@ def unsigned(ino: int) -> int:
     return ino if ino >= 0 else ino + (1 << 64)
 
 
+def storable(reason: str | None) -> str | None:
+    """A text for people as SQLite takes it: what could not be decoded in a name is shown escaped."""
+    return None if reason is None else reason.encode("utf-8", "backslashreplace").decode()
+
+
 class RootRow(NamedTuple):
     """A root with what is known of it. ``identity`` is ``None`` until it was seen for the first time."""
 

@@ -21,7 +21,7 @@ from mediasluice.catalogue.connect import copy_database, translated
 from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.record import record
-from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed
+from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed, storable
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import IdentifiedFile, RootId
@@ -139,7 +139,7 @@ class Catalogue:
             self._connection.execute(
                 "UPDATE root SET since_us = CASE WHEN state = :state AND since_us > 0 THEN since_us ELSE :at_us END,"
                 " state = :state, reason = :reason WHERE id = :root",
-                {"state": state.value, "reason": reason, "at_us": at_us, "root": root},
+                {"state": state.value, "reason": storable(reason), "at_us": at_us, "root": root},
             )
             if (was == RootState.OFFLINE) != (state is RootState.OFFLINE):
                 what = EventType.ROOT_OFFLINE if state is RootState.OFFLINE else EventType.ROOT_ONLINE

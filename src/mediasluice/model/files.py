@@ -19,6 +19,14 @@ class ChangeKey(NamedTuple):
     ctime_ns: int
 
 
+_LAST_NS = (1 << 63) - 1
+
+
+def in_range(time_ns: int) -> int:
+    """A file time as 64 bits hold it: one before 1677 or after 2262 as the first or the last one there is."""
+    return time_ns if -_LAST_NS <= time_ns <= _LAST_NS else _LAST_NS if time_ns > 0 else -_LAST_NS
+
+
 class Digests(NamedTuple):
     """Digests of the whole content, from one pass. Raw bytes; ``None`` where nobody asked."""
 

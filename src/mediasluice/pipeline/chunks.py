@@ -228,6 +228,8 @@ class Chunks:
                 self._open[place] = left
             else:
                 self._open.pop(place, None)
+            if chunk.void:  # not all of its directories were meant: those that are where they were are looked at again
+                self._mark_dirty(chunk.root, directory)
         chunk.scan.chunk_done(chunk)
 
 

@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mediasluice.model.paths import is_inside
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -36,6 +38,7 @@ class Doubts(NamedTuple):
     sizes: frozenset[int]  # of candidates that are not identified yet
     moving: frozenset[tuple[RootId, bytes, bytes]]  # old paths of files whose new path is not identified yet
     arrivals_us: tuple[int, ...] = ()  # since when candidates wait that nobody has looked at yet
+    kept: tuple[tuple[RootId, bytes], ...] = ()  # mount points that do not show what is known of them
 
 
 class _Expired(NamedTuple):
@@ -132,6 +135,14 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
     """Runs on the writer. ``considered`` counts departed files of online roots, overdue or not."""
     now_us = time.time_ns() // 1000
     rows = catalogue.departed(doubts.online, BATCH)
+    if doubts.kept:
+        kept = {
+            row.file
+            for row in rows
+            if any(row.root == root and is_inside(row.directory, point) for root, point in doubts.kept)
+        }
+        catalogue.restore(kept)
+        rows = [row for row in rows if row.file not in kept]
     counts = Counter(row.root for row in rows)
     emptied = [
         root

@@ -19,6 +19,7 @@ from mediasluice.errors import ChangedWhileReading, FileError, Vanished
 from mediasluice.identify import digests
 from mediasluice.identify.junk import JunkRules
 from mediasluice.identify.kind import kind_of
+from mediasluice.model.files import in_range
 from mediasluice.model.paths import is_inside
 from mediasluice.model.roots import RootIdentity
 from mediasluice.pipeline.gates import NameGate
@@ -183,7 +184,7 @@ def _open(root: bytes, directory: bytes) -> int:
 def _modified_ns(root: bytes, directory: bytes) -> int:
     holder = _open(root, directory)
     try:
-        return os.fstat(holder).st_mtime_ns
+        return in_range(os.fstat(holder).st_mtime_ns)
     finally:
         os.close(holder)
 
@@ -200,8 +201,8 @@ def which_are_absent(payload: tuple[Any, ...]) -> list[bool]:
     # Asked last: what went away while it was looked at must not make its files look deleted.
     if not check_root(spec.root, RootIdentity(filesystem, ino), had_files=False).online:
         return [False] * len(names)
-    mounts = {point: RootIdentity(*what) for point, *what in known}
-    if mounts and (lost := lost_mounts(mounts, mounts_inside(spec.root))):
+    mounts, found = {point: RootIdentity(*what) for point, *what in known}, mounts_inside(spec.root)
+    if lost := lost_mounts(mounts, found) | (found.keys() - mounts.keys()):
         return [
             answer and not any(is_inside(directory, point) for point in lost)
             for answer, (directory, _) in zip(answers, names, strict=True)
@@ -481,7 +482,7 @@ class _Gate:
 
     def _key(self, status: os.stat_result) -> tuple[int, int, int, int]:
         ino = status.st_ino if self._spec.stable_inodes else 0
-        return (ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return (ino, status.st_size, in_range(status.st_mtime_ns), in_range(status.st_ctime_ns))
 
 
 def _timing(look: tuple[Any, ...], key: tuple[int, int, int, int]) -> Timing:

@@ -12,6 +12,7 @@ Other threads talk to it through :meth:`Intake.post`.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,11 +31,12 @@ from mediasluice.pipeline.scans import Chunk, Listing, Mounting, OpenDirectory, 
 from mediasluice.pipeline.upkeep import Filling, Upkeep
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.names import held_by
-from mediasluice.sources.roots import lost_mounts
+from mediasluice.sources.mounts import mounts_below
+from mediasluice.sources.roots import BARE, lost_mounts
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.view import View
@@ -176,7 +178,8 @@ class Intake:
         offset_s = time.time() - time.monotonic()
         arrivals = sorted({int((since_s + offset_s) * 10) for since_s in self.tracker.unlooked()})  # tenths: few values
         arrivals_us = tuple(tenth * 100_000 for tenth in arrivals)
-        return Doubts(online, agreed, frozenset(sizes), frozenset(self.tracker.old_paths()), arrivals_us)
+        kept = tuple((root.id, point) for root in self.roots.values() if root.id in online for point in _kept(root))
+        return Doubts(online, agreed, frozenset(sizes), frozenset(self.tracker.old_paths()), arrivals_us, kept)
 
     def _answered(self, answer: Answer) -> None:
         if answer.failure is not None:
@@ -214,10 +217,8 @@ class Intake:
     def _sighted(self, root: Watched, sightings: Iterable[Sighting]) -> None:
         departed: list[tuple[bytes, bytes]] = []  # facts about one name keep their order: flushed before others
         is_halfway = root.source is not None and root.source.is_halfway
-        for sighting in sightings:
+        for sighting in _within_reach(root, sightings):
             what = sighting.what
-            if root.state is RootState.OFFLINE and what is not What.ROOT_LOST:
-                continue  # it is compared as a whole when it is back
             if root.is_traced:
                 path = text(join(root.path, join(sighting.directory, sighting.name)))
                 self._log.debug("sighted", what=what.name, library=root.library, path=path)
@@ -279,10 +280,10 @@ class Intake:
         """Drop a candidate whose path is gone; gives the paths that the catalogue must see departed."""
         candidate = self.tracker.forget(root.id, directory, name)
         self._closed(root.id, directory, name, None, None)
-        gone = [(directory, name)]
         if candidate is not None and candidate.old_directory is not None and candidate.old_name is not None:
-            gone.append((candidate.old_directory, candidate.old_name))  # it was renamed before: that row is meant
-        return gone
+            # It was renamed before, and its row is there still, unless another file has taken that name.
+            self._looks.look_at(root, candidate.old_directory, candidate.old_name)
+        return [(directory, name)]
 
     def _attributes_changed(self, root: Watched, sighting: Sighting) -> None:
         directory, name, at_us = sighting.directory, sighting.name, now_us()
@@ -292,18 +293,15 @@ class Intake:
         directory, old = sighting.directory, sighting.old_directory
         if sighting.what is What.DIRECTORY_MOVED and old is not None:
             if self._is_back_half(root, sighting, directory, old):
-                self.passes.mark_dirty(root, directory)
+                self._after_moves(root, directory, old)
                 return
             self._move_mounts(root, old, directory)
             self.tracker.move_tree(root.id, old, directory)
             self.passes.tree_left(root, old)
             self.passes.carry_dirt(root, old, directory)
             at_us = now_us()
-            # compare the new place when the rows are there: files that were under way come in again
-            self._writer.express(
-                lambda catalogue: catalogue.move_tree(root.id, old, directory, at_us),
-                lambda _: self.post(lambda: self.passes.mark_dirty(root, directory)),
-            )
+            self._writer.express(lambda catalogue: catalogue.move_tree(root.id, old, directory, at_us))
+            self._after_moves(root, directory)
         elif sighting.what is What.DIRECTORY_DEPARTED:
             self.tracker.forget_tree(root.id, directory)
             self.passes.tree_left(root, directory)
@@ -312,6 +310,8 @@ class Intake:
             else:
                 self._departures.depart_tree(root, directory)
         elif sighting.what is What.DIRTY:
+            if directory in root.mounts:
+                root.shaken.add(directory)  # unmounted; it may be mounted again before somebody looks
             overflows = root.source.coverage().overflows if root.source is not None and not directory else 0
             if overflows > root.overflows:  # else its ignore file changed: no event was lost
                 root.overflows = overflows
@@ -322,6 +322,17 @@ class Intake:
             self.passes.mark_dirty(root, directory)
         elif sighting.what is What.ROOT_LOST:
             self.offline(root, "the root was renamed, removed or unmounted")
+
+    def _after_moves(self, root: Watched, *directories: bytes) -> None:
+        """Compare directories when their rows are where they belong: a pass before that would see them elsewhere."""
+        root.moving += 1
+
+        def moved() -> None:
+            root.moving -= 1
+            for directory in directories:
+                self.passes.mark_dirty(root, directory)
+
+        self._writer.express(lambda _: None, lambda _: self.post(moved))
 
     def _move_mounts(self, root: Watched, old: bytes, directory: bytes) -> None:
         """A directory above mount points was renamed: they are elsewhere now."""
@@ -401,25 +412,33 @@ class Intake:
 
         What was mounted and held files stays known until a person agrees that it is gone.
         """
-        lost = lost_mounts(root.mounts, found)
-        forgotten = lost if accept else {point for point in lost if self.view.is_empty(root.id, point)}
-        mounts = {point: what for point, what in root.mounts.items() if point not in forgotten}
-        mounts = {**found, **mounts}
-        if mounts != root.mounts:
-            root.mounts = mounts
-            self._writer.express(lambda catalogue: catalogue.set_mounts(root.id, mounts))
-        lost -= forgotten
+        known = {point: what for point, what in root.mounts.items() if what != BARE or point in found}
+        for point in found.keys() - known.keys():  # what is known there lies under the mount
+            known[point] = found[point] if accept or self.view.is_empty(root.id, point) else BARE
+        lost = lost_mounts(known, found)
+        for point in lost if accept else [point for point in lost if self.view.is_empty(root.id, point)]:
+            del known[point]
+            if point in found:
+                known[point] = found[point]
+        if known != root.mounts:
+            root.mounts = known
+            self._writer.express(lambda catalogue: catalogue.set_mounts(root.id, known))
+        lost = lost_mounts(known, found)
         for point in lost - root.lost:
+            self.tracker.forget_tree(root.id, point)
+            self._chunks.touch(Sighting(root.id, point, b"", What.DIRECTORY_DEPARTED, time.monotonic()))
             self._log.warning(
                 "mount_lost",
                 library=root.library,
                 path=text(join(root.path, point)),
-                reason="it is not mounted as it was; nothing was recorded as deleted",
-                next=f"mount it again, or agree that its files are gone: sluice scan {root.library} --accept",
+                reason="it does not show what it did; nothing there is read or recorded as deleted",
+                next=f"mount it as it was, or agree that its files are gone: sluice scan {root.library} --accept",
             )
-        for point in root.lost - lost:
+        back, root.lost = root.lost - lost, lost
+        for point in back:
             self._log.info("mount_back", library=root.library, path=text(join(root.path, point)))
-        root.lost = lost
+            if root.source is not None:
+                root.source.revisit(point)
         return lost
 
     def ground_changed(self, root: Watched, directory: bytes) -> None:
@@ -504,3 +523,26 @@ class Intake:
         root.state, root.reason = state, reason
         at_us = now_us()
         self._writer.express(lambda catalogue: catalogue.set_root(root.id, state=state, reason=reason, at_us=at_us))
+
+
+def _within_reach(root: Watched, sightings: Iterable[Sighting]) -> Iterator[Sighting]:
+    """Leave out what is seen where something is missing: it is not what is known there, and is compared later."""
+    for sighting in sightings:
+        what = sighting.what
+        if root.state is RootState.OFFLINE and what is not What.ROOT_LOST:
+            continue  # it is compared as a whole when it is back
+        if root.lost and what is not What.DIRTY:
+            if root.is_out_of_reach(sighting.directory):
+                continue  # on a bare mount point, or on another disk
+            if what is What.MOVED and root.is_out_of_reach(sighting.old_directory or b""):
+                yield Sighting(*sighting[:3], What.RENAMED_IN, sighting.at_s)
+                continue
+        yield sighting
+
+
+def _kept(root: Watched) -> set[bytes]:
+    """Mount points inside a root below which nothing counts as deleted at this moment."""
+    top = os.path.realpath(root.path).rstrip(b"/")
+    found = {mount.point[len(top) + 1 :] for mount in mounts_below(top)}
+    there = {point for point, what in root.mounts.items() if what != BARE}
+    return set(root.lost) | (there ^ found)

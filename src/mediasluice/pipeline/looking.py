@@ -84,6 +84,10 @@ class Looks:
         parts = self._parts
         return parts.workers.outstanding(Lane.EXPRESS) < LOOKS_AHEAD and parts.writer.arrivals() < WRITES_AHEAD
 
+    def look_at(self, root: Watched, directory: bytes, name: bytes) -> None:
+        """See who lies at a name that a file left: another one may have taken it."""
+        self._parts.tracker.sight(Sighting(root.id, directory, name, What.LISTED, time.monotonic()))
+
     # -- sending ----------------------------------------------------------------------------------
 
     def send_due(self) -> None:
@@ -295,10 +299,9 @@ class Looks:
         if code in (Code.GONE, Code.SPECIAL):  # in both cases no file has this name any more
             if code == Code.GONE:
                 self._recorder.say(root, directory, name, "vanished", reason="gone before it could be read")
-            gone = [(directory, name)]
+            self._departures.depart(root, [(directory, name)])
             if candidate.old_directory is not None and candidate.old_name is not None:
-                gone.append((candidate.old_directory, candidate.old_name))
-            self._departures.depart(root, gone)
+                self.look_at(root, candidate.old_directory, candidate.old_name)
         self._closed(root.id, directory, name, None, None)
         return None
 
@@ -315,9 +318,8 @@ class Looks:
                 self._closed(root.id, directory, name, FileState.CATALOGUED, None)
             elif self._roots.get(root.id) is root:
                 # Whoever is known at the old name is another one by now: see what lies at both.
-                now_s = time.monotonic()
-                self._parts.tracker.sight(Sighting(root.id, *old, What.LISTED, now_s))
-                self._parts.tracker.sight(Sighting(root.id, directory, name, What.RENAMED_IN, now_s))
+                self.look_at(root, *old)
+                self._parts.tracker.sight(Sighting(root.id, directory, name, What.RENAMED_IN, time.monotonic()))
 
         self._parts.writer.express(
             lambda catalogue: catalogue.move(root.id, *old, directory, name, key, links, at_us),

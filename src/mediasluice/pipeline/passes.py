@@ -107,7 +107,7 @@ class Passes:
         """Start what is due and give running passes their next step."""
         now_s = time.monotonic()
         for root in list(self._roots.values()):
-            if root.armed and root.state is not RootState.OFFLINE and not self._is_scanned(root):
+            if root.armed and root.state is not RootState.OFFLINE and not root.moving and not self._is_scanned(root):
                 self._start_due(root, now_s)
         if now_s >= self._next_retry_s:
             self._next_retry_s = now_s + UNREADABLE_RETRY_S

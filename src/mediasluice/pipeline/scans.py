@@ -306,6 +306,8 @@ class Scan:
         if not self._has_asked:
             self._has_asked = True
             self._ask_mounts()
+        if self._mounting and self._step is _Step.LISTING:
+            return  # what is out of reach is not listed
         if self._step is _Step.LISTING:
             self._list_more()
         if self._step in (_Step.LISTING, _Step.LOOKING):
@@ -332,7 +334,9 @@ class Scan:
             wanted: list[bytes] = []
             while self._frontier and len(wanted) < DIRECTORIES_PER_JOB and self._frontier[-1][0] is root:
                 wanted.append(self._frontier.pop()[1])
-            if root.id in self.cancelled:
+            if root.lost:
+                wanted = [directory for directory in wanted if not root.is_out_of_reach(directory)]
+            if root.id in self.cancelled or not wanted:
                 continue
             known = self._intake.view.signatures(root.id, wanted)
             if not self._defer:
@@ -567,8 +571,7 @@ class Scan:
             else:
                 found = {point: RootIdentity(filesystem, ino) for point, filesystem, ino in answer}
                 lost = self._intake.mounted(root, found, accept=self.accept)
-            if self._step is _Step.MOUNTING:
-                self._blind[root.id] += lost
+            self._blind[root.id] += lost
         if self._step is _Step.MOUNTING and not self._mounting:
             self._find_missing()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mediasluice.model.paths import is_inside
 from mediasluice.model.roots import RootState, WatchMode
 
 if TYPE_CHECKING:
@@ -46,9 +47,15 @@ class Watched:
     dirty_since_s: float = 0.0
     mounts: dict[bytes, RootIdentity] = field(default_factory=dict)  # inside it, by mount point, as known
     lost: frozenset[bytes] = frozenset()  # of them, those that are out of reach
+    shaken: set[bytes] = field(default_factory=set)  # of them, those that were unmounted since the last look
+    moving: int = 0  # renamed directories whose rows are not moved yet: no pass begins
     overflows: int = 0
     missed: int = 0  # found by audits although no event told of them
     audits_with_misses: int = 0
     next_poll_s: float = 0.0
     next_audit_s: float = 0.0
     unreadable: set[bytes] = field(default_factory=set)  # directories that hold something unreadable
+
+    def is_out_of_reach(self, directory: bytes) -> bool:
+        """Whether a directory lies where another file system is missing: what is there now is not what is known."""
+        return any(is_inside(directory, point) for point in self.lost)

@@ -143,7 +143,7 @@ class Answers:
         if not os.path.isdir(path):
             message = f"{target} is neither a folder nor a library"
             raise UsageError(message, hint="libraries: " + ", ".join(root.library for root in roots))
-        name = os.fsdecode(os.path.basename(path)) or "root"
+        name = os.path.basename(path).decode("utf-8", "replace") or "root"
         taken = {root.library for root in roots}
         with View.open(catalogue_file(self._service.data)) as view:
             for row in view.roots():

@@ -243,7 +243,7 @@ class Service:
 
     def _watch_roots(self) -> None:
         """Ask every root now and then whether it is still itself; a hanging mount hangs only this thread."""
-        ground: dict[RootId, dict[bytes, int]] = {}  # what was mounted inside each root when it was looked at last
+        ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]] = {}  # what was mounted inside each root
         for root in list(self._host.intake.roots.values()):
             self._watch_ground(root, ground)
         while not self._stopping.wait(MONITOR_S):
@@ -260,15 +260,16 @@ class Service:
                 elif check.online:
                     self._watch_ground(root, ground)
 
-    def _watch_ground(self, root: Watched, ground: dict[RootId, dict[bytes, int]]) -> None:
+    def _watch_ground(self, root: Watched, ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]]) -> None:
         """A mount makes no event: see whether something was mounted or unmounted inside a root since the last look."""
         top = os.path.realpath(root.path).rstrip(b"/")
-        now = {mount.point[len(top) + 1 :]: mount.id for mount in mounts_below(top)}
-        before = ground.setdefault(root.id, now)
-        ground[root.id] = now
-        intake = self._host.intake
-        for directory in sorted({point for point, _ in before.items() ^ now.items()}):
-            intake.post(partial(intake.ground_changed, root, directory))
+        now = {(mount.point[len(top) + 1 :], mount.id) for mount in mounts_below(top)}
+        found = {point for point, _ in now} & root.lost  # mounted, and not known to be back: the numbers are used again
+        before, found_before = ground.setdefault(root.id, (now, found))
+        ground[root.id] = (now, found)
+        shaken, root.shaken = root.shaken, set()
+        for directory in sorted({point for point, _ in before ^ now} | (found - found_before) | shaken):
+            self._host.intake.post(partial(self._host.intake.ground_changed, root, directory))
 
     def _root_changed(self, root: Watched, check: RootCheck) -> None:
         intake = self._host.intake

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 from xxhash import xxh3_128_digest
 
+from mediasluice.model.files import in_range
 from mediasluice.model.paths import join, text
 from mediasluice.sources.names import IGNORE_FILE, FileKey, NameRules
 from mediasluice.sources.opening import GONE, open_directory, refusal
@@ -83,7 +84,13 @@ def list_directory(
     entries.sort()
     names = [entry[0] for entry in entries]
     pack = _NUMBERS.pack
-    numbers = b"".join([pack(size, mtime, ctime, ino) for _, size, mtime, ctime, ino, _ in entries])
+    try:
+        numbers = b"".join([pack(size, mtime, ctime, ino) for _, size, mtime, ctime, ino, _ in entries])
+    except struct.error:  # a time beyond the year 2262
+        entries = [
+            (name, size, in_range(mtime), in_range(ctime), ino, n) for name, size, mtime, ctime, ino, n in entries
+        ]
+        numbers = b"".join([pack(size, mtime, ctime, ino) for _, size, mtime, ctime, ino, _ in entries])
     refused = [name for name, _ in found.unreadable]
     signature = xxh3_128_digest(b"\0".join([rules.fingerprint(directory), numbers, *names, *refused]))
     unwanted = frozenset(rules.ignored(directory, names))
@@ -95,7 +102,7 @@ def list_directory(
         directory,
         signature,
         same,
-        own.st_mtime_ns,
+        in_range(own.st_mtime_ns),
         [path for path in paths if rules.directory(path) is None],
         [] if same else entries,
         len(entries),

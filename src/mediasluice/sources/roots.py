@@ -77,9 +77,17 @@ def mounts_inside(root: bytes) -> dict[bytes, RootIdentity]:
     return found
 
 
+BARE = RootIdentity(b"bare", 0)
+"""Known of a directory that holds files and has had nothing mounted on it."""
+
+
 def lost_mounts(known: Mapping[bytes, RootIdentity], found: Mapping[bytes, RootIdentity]) -> frozenset[bytes]:
-    """The mount points at which something was mounted that is not mounted there now."""
-    return frozenset(point for point, was in known.items() if point not in found or not _same(was, found[point]))
+    """The mount points that do not show what is known of them: something else is mounted there now, or nothing."""
+    return frozenset(
+        point
+        for point, was in known.items()
+        if (point in found if was == BARE else point not in found or not _same(was, found[point]))
+    )
 
 
 def refuse_overlap(paths: Mapping[str, bytes]) -> None:

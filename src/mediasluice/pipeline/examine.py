@@ -120,7 +120,7 @@ def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
     """List new directories and read at once the small files that are at rest in them.
 
     ``payload``: ``(spec, number of the pass, [directory, ...])``. Gives for each ``(TAKEN, directory, signature,
-    mtime_ns, subdirectories, files, size, ignored, names that could not be judged, unread, read, rest)``, where
+    mtime_ns, subdirectories, files, size, ignored names, names that could not be judged, unread, read, rest)``, where
     unread holds ``(name, key, links, state, reason)``, read holds :data:`~mediasluice.pipeline.scans.Taken` and
     rest holds ``(name, key)`` of files that need a longer look; or ``GONE`` and ``UNREADABLE`` as above.
     """
@@ -135,10 +135,10 @@ def _take(ground: _Ground, number: int, directory: bytes) -> Outcome:
     names = NameGate(_junk(spec), spec.stale_after_s, directory)
     taken: dict[bytes, tuple[str, bytes, bytes]] = {}
 
-    def read(holder: int, own: os.stat_result, wanted: list[bytes]) -> dict[bytes, os.stat_result]:
+    def read(holder: int, own: os.stat_result, wanted: list[bytes], others: list[bytes]) -> dict[bytes, os.stat_result]:
         gate = _Gate(ground.under(holder, own), holder, directory, None, express=False, mind_companions=False)
         # Beside a temporary name a file may be unfinished although it looks complete: the longer look minds that.
-        if not gate.may_be_at_rest or any(map(names.held, wanted)):
+        if not gate.may_be_at_rest or any(map(names.held, wanted)) or any(map(names.held, others)):
             return {}
         return gate.take(wanted, taken)
 

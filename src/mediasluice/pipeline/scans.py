@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,6 +26,7 @@ from mediasluice.pipeline.gates import NameGate
 from mediasluice.pipeline.outcomes import Code, Look
 from mediasluice.pipeline.workers import Lane
 from mediasluice.settle.decide import Arrival
+from mediasluice.settle.names import held_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -256,7 +258,7 @@ class Scan:
         self._blind: dict[RootId, list[bytes]] = {root.id: [] for root, _ in self.scope}
         self._missing: dict[RootId, dict[tuple[bytes, bytes], _Inode]] = {root.id: {} for root, _ in self.scope}
         self._gone: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
-        self._arrived: set[_Inode] = set()  # of new names: a missing file that is among them only moved
+        self._arrived = array("q")  # what new names are: a missing file that is among them only moved
         self._plain: set[bytes] = set()  # directories on which a worker died
         self._pending_sizes: dict[int, int] = {}
         self._deferred_files = 0
@@ -388,10 +390,11 @@ class Scan:
                 continue
             totals.files += files
             totals.size += size
-            totals.ignored += ignored
+            totals.ignored += len(ignored)
             totals.errors += errors
             here = OpenDirectory(directory, signature, listed_ns, len(rest))
             here.clean = not errors
+            here.has_held = any(held_by(name) for name in ignored)
             notes = [(directory, name, key, links, FileState(state), why) for name, key, links, state, why in unread]
             for note in notes:
                 self._count_unread(note[4])
@@ -473,7 +476,7 @@ class Scan:
         if not self._overflowed:
             totals.files += files
             totals.size += size
-            totals.ignored += ignored
+            totals.ignored += len(ignored)
             totals.errors += len(unreadable)
         if same:
             totals.unchanged += files
@@ -491,7 +494,8 @@ class Scan:
         if found.unread:
             self._intake.note(root, found.unread)
         here = OpenDirectory(directory, signature, listed_ns, len(found.fresh))
-        here.has_held, here.clean = found.has_held, not (found.is_open or unreadable)
+        here.has_held = found.has_held or any(held_by(name) for name in ignored)
+        here.clean = not (found.is_open or unreadable)
         if found.fresh:
             self._take(root, here, found.fresh)
         elif here.clean and not gone:
@@ -534,13 +538,14 @@ class Scan:
         """Look at new files now, or when it is known what is missing; forget them when they are too many."""
         if not self._defer:
             self._ready.append((root, here, fresh))
-        elif not self._overflowed:
+            return
+        self._arrived.extend(hash(look.last_key[:3]) for look in fresh if look.last_key is not None)
+        if not self._overflowed:
             self._deferred.append((root, here, fresh))
             for look in fresh:
                 if look.last_key is not None:
                     length = look.last_key[1]
                     self._pending_sizes[length] = self._pending_sizes.get(length, 0) + 1
-                    self._arrived.add(look.last_key[:3])
             self._deferred_files += len(fresh)
             if self._deferred_files > DEFERRED_LIMIT:
                 self._overflowed = True
@@ -615,17 +620,19 @@ class Scan:
 
     def _mark_missing(self) -> None:
         """It is known what is really gone: mark it, unless it is so much that a person should agree first."""
+        arrived = frozenset(self._arrived) if any(self._gone.values()) else frozenset()
         for root in {root.id: root for root, _ in self.scope}.values():
             missing = self._missing[root.id]
             gone = [name for name in self._gone[root.id] if name in missing]  # less those that came back meanwhile
             if root.id in self.cancelled or not gone:
                 continue
-            lost = sum(missing[name] not in self._arrived for name in gone)  # the others only moved
+            moved = [name for name in gone if hash(missing[name]) in arrived]
+            lost = len(gone) - len(moved)
             known = self._intake.view.present(root.id)
             if is_too_much(lost, known) and not self.accept:
                 self.held.add(root.id)
                 self._intake.hold(root, lost, known)
-                continue
+                gone = moved  # they are there, under another name: that is nothing to wait for
             self.totals.missing += len(gone)
             for begin in range(0, len(gone), NAMES_PER_JOB):
                 self._marking += 1

@@ -37,16 +37,16 @@ class Listing(NamedTuple):
     entries: list[Entry]  # sorted by name; empty when ``same``
     files: int
     size: int  # bytes
-    ignored: int
+    ignored: list[bytes]  # names; what they are may matter to their neighbours
     special: int  # links, FIFOs, sockets, devices
     unreadable: list[tuple[bytes, str]]  # names whose status the system refuses, and why
 
 
 _NUMBERS = struct.Struct("<QqqQ")  # size, mtime_ns, ctime_ns, ino
 
-Reader: TypeAlias = Callable[[int, os.stat_result, list[bytes]], Mapping[bytes, os.stat_result]]
-"""Takes the descriptor of a directory, its status and the names of regular files in it that are not ignored; gives
-the status of those that it opened, which need not be asked for again."""
+Reader: TypeAlias = Callable[[int, os.stat_result, list[bytes], list[bytes]], Mapping[bytes, os.stat_result]]
+"""Takes the descriptor of a directory, its status, the names of regular files in it that are to be read and those of
+the others; gives the status of those that it opened, which need not be asked for again."""
 
 READ_AT_ONCE = 2_048  # files of one directory that are handed to a reader; bounds what is in memory
 
@@ -75,7 +75,8 @@ def list_directory(
             rules.saw(directory, found.ignore_file)
             if read is not None:
                 ignored = frozenset(rules.ignored(directory, list(later)))
-                opened = read(descriptor, own, [name for name in later if name not in ignored])
+                others = [*ignored, *(entry[0] for entry in found.entries)]
+                opened = read(descriptor, own, [name for name in later if name not in ignored], others)
                 for name, item in later.items():
                     found.add(name, item, opened.get(name))
     except OSError as error:
@@ -107,7 +108,7 @@ def list_directory(
         [] if same else entries,
         len(entries),
         sum([entry[1] for entry in entries]),
-        len(unwanted),
+        list(unwanted),
         found.special,
         found.unreadable,
     )

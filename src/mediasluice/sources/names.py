@@ -73,6 +73,7 @@ _WHOLE = frozenset(os.fsencode(name.lower()) for name in _ALWAYS if not name.end
 _BEGINNINGS = tuple(os.fsencode(name[:-1].lower()) for name in _ALWAYS if name.endswith("*"))
 
 _SCOPES = 4096  # chosen: a walk needs one per level and one per directory that is busy at the moment
+STARS = 4  # in one part of a pattern; each more multiplies the time that a name of 255 bytes may take by fifty
 _IGNORE_FILE_BYTES = 1 << 20  # chosen: longer is no list that a person wrote
 
 
@@ -321,13 +322,15 @@ def _compile(base: bytes, label: str, lines: Sequence[str], *, problems: dict[by
             means_something = any(pattern.include is not None for pattern in GitIgnoreSpec.from_lines([line]).patterns)
         except ValueError:
             means_something = False
-        if means_something:
+        if means_something and max(part.count("*") for part in line.split("/")) <= STARS:
             usable.append(line)
         elif problems is None:
-            hint = "begin it with a backslash to mean the character '#'" if line.startswith("#") else None
+            hint = f"at most {STARS} asterisks between two slashes" if means_something else None
+            hint = "begin it with a backslash to mean the character '#'" if line.startswith("#") else hint
             raise BadSetting(f"{label}: {line!r} is not a pattern", hint=hint)
         else:
-            problems[base] = f"{text(IGNORE_FILE)}, line {at + 1}: {line!r} is not a pattern"
+            why = f"has more than {STARS} asterisks between two slashes" if means_something else "is not a pattern"
+            problems[base] = f"{text(IGNORE_FILE)}, line {at + 1}: {line!r} {why}"
     return _Patterns(base, label, GitIgnoreSpec.from_lines(usable), usable)
 
 

@@ -35,7 +35,7 @@ def test_what_a_directory_holds(tmp_path: Path) -> None:
     assert found.entries[0] == (b"a.jpg", 1, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, 1)
     assert [entry[0] for entry in found.entries] == [b"a.jpg", b"b.jpg"]
     assert found.subdirectories == [b"d/sub"]
-    assert (found.files, found.size, found.ignored, found.special, found.unreadable) == (2, 6, 1, 3, [])
+    assert (found.files, found.size, len(found.ignored), found.special, found.unreadable) == (2, 6, 1, 3, [])
     assert found.mtime_ns == os.stat(tmp_path / "d").st_mtime_ns
 
 
@@ -85,13 +85,13 @@ def test_an_ignore_file_that_changes_is_read_again(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path)
     rules = NameRules(path)
     (tmp_path / "a.log").write_bytes(b"1")
-    assert list_directory(path, b"", rules, None).ignored == 0
+    assert len(list_directory(path, b"", rules, None).ignored) == 0
     (tmp_path / ".sluiceignore").write_text("*.log")
-    assert list_directory(path, b"", rules, None).ignored == 2
+    assert len(list_directory(path, b"", rules, None).ignored) == 2
     (tmp_path / ".sluiceignore").write_text("nothing")
-    assert list_directory(path, b"", rules, None).ignored == 1
+    assert len(list_directory(path, b"", rules, None).ignored) == 1
     (tmp_path / ".sluiceignore").unlink()
-    assert list_directory(path, b"", rules, None).ignored == 0
+    assert len(list_directory(path, b"", rules, None).ignored) == 0
 
 
 def test_inodes_that_are_not_stable_are_left_out(tmp_path: Path) -> None:

@@ -180,3 +180,15 @@ def test_ignored_says_the_same_as_file(tmp_path: Path) -> None:
     names = [b"a.jpg", b".DS_Store", b"b.bak", b"._c"]
     for rules in (rules_of(tmp_path), rules_of(tmp_path, exclude=("*.bak",)), rules_of(tmp_path, include=("*.jpg",))):
         assert rules.ignored(b"d", names) == [name for name in names if rules.file(b"d", name) is not None]
+
+
+def test_a_pattern_that_would_take_for_ever_is_refused(tmp_path: Path) -> None:
+    """Each asterisk multiplies what a long name costs: too many are a problem of the ignore file or the document."""
+    evil = "*a" * 9 + "*b"
+    (tmp_path / ".sluiceignore").write_text(f"{evil}\n*.x\n")
+    rules = NameRules(os.fsencode(tmp_path))
+    assert rules.file(b"", b"a" * 200) is None
+    assert rules.file(b"", b"1.x") is not None
+    assert "asterisks" in rules.problems[b""]
+    with pytest.raises(BadSetting, match="not a pattern"):
+        NameRules(os.fsencode(tmp_path), exclude=(evil,))

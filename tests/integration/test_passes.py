@@ -322,3 +322,21 @@ def test_a_pass_reads_only_what_differs(tmp_path: Path) -> None:
         signatures = host.service.ask(lambda: host.service.host.intake.view.signatures(root, [b"a", b"b"]))
         assert signatures[b"a"] is not None
         assert signatures[b"b"] is None
+
+
+def test_a_held_root_knows_what_only_moved(tmp_path: Path) -> None:
+    """Where too much is missing at once, files under new names are still the ones that they were."""
+    (tmp_path / "in").mkdir()
+    for number in range(400):
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(jpeg(number))
+    one_pass(tmp_path, "in")
+    (tmp_path / "in" / "album").mkdir()
+    for number in range(200):
+        os.remove(tmp_path / "in" / f"{number}.jpg")
+    for number in range(200, 210):
+        os.rename(tmp_path / "in" / f"{number}.jpg", tmp_path / "in" / "album" / f"{number}.jpg")
+    with Running(tmp_path, ["in"], is_service=False) as host:
+        before = host.head()
+        result = host.scan("in")
+        assert (result["held"], result["moved"], result["new"]) == (1, 10, 0)
+        assert {kind for kind, *_ in host.story(before)} == {"moved"}

@@ -271,11 +271,19 @@ def test_a_disk_inside_a_root_that_goes_away(tmp_path: Path, *, removed: bool) -
             service.wait(lambda: len(sluice.catalogued()) == 11 * FILES, "everything catalogued", 60)
             _note_access_times(story, trouble)
 
-            story.unmount(point)
+            # One that is being rewritten when its disk goes.
+            with (story.seen(point) / "album" / "00.jpg").open("r+b"):
+                story.mounts.run("umount", "--lazy", point)
             if removed:
                 story.seen(point).rmdir()
             service.wait(lambda: "not mounted" in (sluice.root(root)["reason"] or ""), "the loss is shown", NOTICE_S)
             _assert_kept(sluice, root)
+            if not removed:  # what happens on the bare mount point says nothing of the disk
+                (story.seen(point) / "album").mkdir()
+                (story.seen(point) / "album" / "01.jpg").write_bytes(jpeg("a stand-in"))
+                time.sleep(2)
+                shutil.rmtree(story.seen(point) / "album")
+                _assert_kept(sluice, root)
             service.stop()
             service = sluice.start(root)
             sluice.call("scan", code=None)

@@ -54,6 +54,46 @@ def types(host: Running, since: int = 0) -> list[str]:
     return [kind for kind, *_ in host.story(since)]
 
 
+# -- odd input ----------------------------------------------------------------------------------
+
+
+def test_times_beyond_the_year_2262(host: Running, top: Path) -> None:
+    """A file or a directory from the far future is catalogued like any other, and stops nothing."""
+    far_s = 11_000_000_000  # in the year 2318
+    put(top / "future" / "a.jpg")
+    put(top / "b.jpg")
+    os.utime(top / "future" / "a.jpg", (far_s, far_s))
+    os.utime(top / "future", (far_s, far_s))
+    if os.stat(top / "future").st_mtime != far_s:
+        pytest.skip("this file system does not keep such a time")
+    host.until_catalogued("in/future/a.jpg", "in/b.jpg")
+    assert host.scan("in")["errors"] == 0
+    assert host.scan("in")["unchanged"] == 2
+
+
+def test_a_companion_whose_name_is_no_text(host: Running, top: Path) -> None:
+    """What a file waits for can have any name; the reason shows it escaped."""
+    name = os.fsdecode(b"caf\xe9.jpg")
+    put(top / f"{name}.part", 1)
+    put(top / name, 2)
+    host.until(lambda: host.lines().get(f"in/{name}"), "it waits")
+    host.until(lambda: "xe9" in (host.lines()[f"in/{name}"].reason or "xe9"), "the reason")
+    os.remove(top / f"{name}.part")
+    host.until_catalogued(f"in/{name}")
+
+
+@pytest.mark.parametrize("rules", [{"include": ["*.mp4"]}, {"exclude": ["*.aria2"]}])
+def test_a_companion_that_no_rule_wants(tmp_path: Path, rules: dict[str, list[str]]) -> None:
+    """A file is unfinished as long as its companion is there, also where that is ignored."""
+    with Running(tmp_path, {"in": rules}, is_service=False) as host:
+        for name in ("a.mp4", "a.mp4.aria2", "b.mp4"):
+            (tmp_path / "in" / name).write_bytes(b"long at rest" * 20)
+            os.utime(tmp_path / "in" / name, (1_000_000_000, 1_000_000_000))
+        host.scan("in", settle_s=8)
+        assert host.lines()["in/a.mp4"].state is FileState.SETTLING
+        assert "companion" in (host.lines()["in/a.mp4"].reason or "")
+
+
 # -- renames ------------------------------------------------------------------------------------
 
 
@@ -127,6 +167,42 @@ def exchange(one: Path, other: Path) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     here, flag = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     assert libc.renameat2(here, os.fsencode(one), here, os.fsencode(other), flag) == 0, os.strerror(ctypes.get_errno())
+
+
+def test_a_large_directory_there_and_back(host: Running, top: Path) -> None:
+    """A renamed tree takes a while to be written down; renamed back meanwhile, none of its files is lost."""
+    count = 6_000
+    for number in range(count):
+        put(top / "a" / f"{number // 500}" / f"{number}.jpg", number)
+    host.until(lambda: len(host.catalogued()) == count, "all catalogued")
+    host.until_idle()
+    ids = host.catalogued()
+    os.rename(top / "a", top / "b")
+    os.rename(top / "b", top / "a")
+    host.until_idle(quiet_s=GRACE_S + 2)
+    assert host.catalogued() == ids
+    assert "deleted" not in types(host)
+
+
+def test_a_rotated_file_that_is_removed(host: Running, top: Path) -> None:
+    """A file that is renamed while it is written, and then removed, does not take the one at its old name with it."""
+    put(top / "now.jpg", 1)
+    host.until_catalogued("in/now.jpg")
+    with (top / "now.jpg").open("ab") as recorder:
+        os.rename(top / "now.jpg", top / "old.jpg")
+        recorder.write(b"more")
+        put(top / "now.jpg", 2)
+        as_known(host, top / "now.jpg")
+        recorder.write(b"and more")
+    os.remove(top / "old.jpg")
+    host.until_idle(quiet_s=GRACE_S + 2)
+    as_known(host, top / "now.jpg")
+    assert list(host.catalogued()) == ["in/now.jpg"]
+
+
+def as_known(host: Running, path: Path) -> None:
+    wanted, name = blake3(path.read_bytes()).digest(), f"in/{path.name}"
+    host.until(lambda: name in host.catalogued() and host.lines()[name].blake3 == wanted, f"{name} is known")
 
 
 def test_two_directories_change_places(host: Running, top: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_companion_whose_name_is_no_text(tmp_path: Path) -> None:
         put(path, number)
     with Running(tmp_path, ["in"]) as host:
         host.until(lambda: host.lines().get(f"in/{name}"), "it waits")
-        assert "xe9" in (host.lines()[f"in/{name}"].reason or "")
+        assert "udce9" in (host.lines()[f"in/{name}"].reason or "")
         os.remove(tmp_path / "in" / f"{name}.part")
         host.until_catalogued(f"in/{name}")
 

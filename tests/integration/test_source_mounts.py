@@ -19,7 +19,7 @@ import json, os, subprocess, sys
 from pathlib import Path
 from mediasluice.errors import RootOverlap
 from mediasluice.sources.mounts import mount_of
-from mediasluice.sources.roots import check_root, identity_of, refuse_overlap
+from mediasluice.sources.roots import check_root, identity_of, mounts_inside, refuse_overlap
 from tests.watching import brief, watching
 base = Path(sys.argv[1])
 def run(*command): subprocess.run([str(part) for part in command], check=True, capture_output=True)
@@ -145,6 +145,23 @@ say(before=before, events=events, after=after, later=later)
     assert ["DIRTY", "disk"] in found["events"]
     assert {what for what, _ in found["events"]} == {"DIRTY"}
     assert closed(found["later"]) == [["CLOSED", "disk/f"]]
+
+
+def test_a_directory_bound_to_itself_is_no_mount_inside(tmp_path: Path) -> None:
+    """Sandboxes bind directories to themselves; what is there is the same, and only a real mount counts."""
+    script = """
+make("root/a/deep", "root/b", "root/c")
+root = base / "root"
+run("mount", "--bind", root / "a", root / "a")
+run("mount", "--bind", root / "a/deep", root / "a/deep")
+before = [point for point in mounts_inside(raw(root))]
+run("mount", "-t", "tmpfs", "none", root / "b")
+run("mount", "--bind", root / "a", root / "c")
+say(before=before, after=sorted(mounts_inside(raw(root))))
+"""
+    found = alone(script, tmp_path)
+    assert found["before"] == []
+    assert found["after"] == ["b", "c"]
 
 
 def test_a_network_mount_inside_a_local_root(tmp_path: Path) -> None:

@@ -142,9 +142,22 @@ def mount_of(path: bytes | int) -> Mount:
 
 
 def mounts_below(path: bytes) -> list[Mount]:
-    """The mounts whose mount point lies inside ``path`` (absolute, resolved)."""
-    above = path.rstrip(b"/") + b"/"
-    return [mount for mount in mounts() if mount.point.startswith(above)]
+    """The mounts whose mount point lies inside ``path`` (absolute, resolved) and that show something else there."""
+    above, table = path.rstrip(b"/") + b"/", mounts()
+    return [mount for mount in table if mount.point.startswith(above) and not _shows_the_same(mount, table)]
+
+
+def _shows_the_same(mount: Mount, table: Sequence[Mount]) -> bool:
+    """Whether a directory is only bound to itself, as sandboxes do to give it other flags."""
+    outer: Mount | None = None
+    for other in table:  # the longest mount point is nearest; of equal ones the last covers the others
+        is_outer = other.point != mount.point and mount.point.startswith(other.point.rstrip(b"/") + b"/")
+        if is_outer and (outer is None or len(other.point) >= len(outer.point)):
+            outer = other
+    if outer is None or outer.device != mount.device:
+        return False
+    below = mount.point[len(outer.point.rstrip(b"/")) + 1 :]
+    return mount.inner == outer.inner.rstrip(b"/") + b"/" + below
 
 
 def mounts() -> list[Mount]:

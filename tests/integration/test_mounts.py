@@ -21,6 +21,7 @@ QUIET_S = 6.0  # `settle.network`, lowered from 15 s to keep the test short
 STEP_S = 2.0  # pauses of the writer behind the mount: within the quiet period, far beyond a proven lease
 STEPS = 5
 FOUND_S = 60.0
+GRACE_S = 6.0  # a deletion is announced after 2 s, and a share is looked at every 2 s
 SIZE = 50_000
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.needs_root]
@@ -114,3 +115,39 @@ def test_check_names_the_proof(tmp_path: Path) -> None:
             roots = {r["path"]: r for r in sluice.object("check")["roots"]}
         assert "overlay" in str(roots[str(root)])
         assert roots[str(root)] != {**roots[str(local)], "path": str(root), "library": "remote"}
+
+
+@pytest.mark.parametrize("make", [_bindfs, _inside], ids=["a root", "a mount inside a root"])
+def test_a_share_that_shows_nothing(tmp_path: Path, make: Callable[[Mounts, Path], tuple[Path, Path]]) -> None:
+    """However few files it had: a share that shows not one entry any more is not believed.
+
+    When it shows them again nothing was deleted, and what came meanwhile is found. Files that really go one by one do.
+    """
+    with Mounts() as mounts:
+        root, behind = make(mounts, tmp_path / "fs")
+        watched = tmp_path / "fs" / "local" if make is _inside else root
+        names = [f"folder/{number}.jpg" for number in range(5)]
+        (behind / "folder").mkdir()
+        for name in names:
+            (behind / name).write_bytes(jpeg(name))
+        away = tmp_path / "away"
+        document = {"libraries": {"remote": {"path": str(watched), "settle": {"network": 0.5}}}}
+        with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
+            service = sluice.start()
+            service.wait(lambda: len(sluice.catalogued()) == len(names), "the first files", FOUND_S)
+            (behind / "folder").rename(away)
+            if make is _inside:
+                service.wait(lambda: "as they were" in str(sluice.root(watched)["reason"]), "its loss", FOUND_S)
+            else:
+                service.wait(lambda: sluice.root(watched)["state"] == "offline", "its loss", FOUND_S)
+            time.sleep(GRACE_S)
+            assert set(sluice.catalogued()) == {str(root / name) for name in names}
+            away.rename(behind / "folder")
+            (behind / names[0]).unlink()
+            (behind / "new.jpg").write_bytes(jpeg("new"))
+            service.wait(lambda: sluice.events("file.deleted"), "the one that is gone", FOUND_S)
+            expected = {str(root / name) for name in [*names[1:], "new.jpg"]}
+            service.wait(lambda: set(sluice.catalogued()) == expected, "those that are there", FOUND_S)
+            assert [event["path"] for event in sluice.events("file.deleted")] == [str(root / names[0])]
+            assert len(sluice.events("file.created")) == len(names) + 1
+            service.stop()

@@ -255,9 +255,13 @@ class Catalogue:
         with self.transaction():
             return presence.prune(self._ledger, missing_before_us)
 
-    def present(self, root: RootId) -> bool:
-        """Whether any file of this root is there, by what the catalogue knows."""
-        return roots_of(self._connection, "r.id = ?", root)[0].has_files
+    def present(self, root: RootId, directory: bytes = b"") -> bool:
+        """Whether any file at or below a directory is there, by what the catalogue knows."""
+        query = (
+            "SELECT 1 FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state NOT IN ('missing', 'departed')"
+            f" WHERE d.root = :root AND {presence.BELOW} LIMIT 1"
+        )
+        return self._connection.execute(query, presence.below(root, directory)).fetchone() is not None
 
     # -- directories ------------------------------------------------------------------------------
 

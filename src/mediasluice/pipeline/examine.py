@@ -36,7 +36,7 @@ from mediasluice.sources.listing import Reader, list_directory
 from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
 from mediasluice.sources.opening import open_directory, refusal
-from mediasluice.sources.roots import check_root, lost_mounts, mounts_inside
+from mediasluice.sources.roots import bare_points, check_root, lost_mounts, mounts_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,16 +193,19 @@ def which_are_absent(payload: tuple[Any, ...]) -> list[bool]:
     """Say of each path whether it is really not there, as a file, under the root that is meant.
 
     ``payload``: ``(spec, (file system, inode) of the root, [(mount point, file system, inode), ...] of what is known
-    to be mounted inside it, [(directory, name), ...])``.
+    to be mounted inside it, whether a person agreed that everything may be gone, [(directory, name), ...])``.
     """
-    raw, (filesystem, ino), known, names = payload
+    raw, (filesystem, ino), known, is_agreed, names = payload
     spec = Spec(*raw)
     answers = [_is_absent(spec, directory, name) for directory, name in names]
     # Asked last: what went away while it was looked at must not make its files look deleted.
     if not check_root(spec.root, RootIdentity(filesystem, ino), had_files=False).online:
         return [False] * len(names)
     mounts, found = {point: RootIdentity(*what) for point, *what in known}, mounts_inside(spec.root)
-    if lost := lost_mounts(mounts, found) | (found.keys() - mounts.keys()):
+    lost = lost_mounts(mounts, found) | (found.keys() - mounts.keys())
+    if not is_agreed:
+        lost |= bare_points(spec.root)
+    if lost:
         return [
             answer and not any(is_inside(directory, point) for point in lost)
             for answer, (directory, _) in zip(answers, names, strict=True)
@@ -210,9 +213,14 @@ def which_are_absent(payload: tuple[Any, ...]) -> list[bool]:
     return answers
 
 
-def what_is_mounted(payload: tuple[Any, ...]) -> list[tuple[bytes, bytes, int]]:
-    """Say what is mounted inside a root: ``(mount point, file system, inode)`` of each. ``payload``: ``(root,)``."""
-    return [(point, what.filesystem, what.ino) for point, what in mounts_inside(payload[0]).items()]
+def what_is_mounted(payload: tuple[Any, ...]) -> tuple[list[tuple[bytes, bytes, int]], list[bytes]]:
+    """Say what is mounted inside a root, and where nothing is to be seen. ``payload``: ``(root,)``.
+
+    Gives ``(mount point, file system, inode)`` of each mount, and the :func:`bare_points`.
+    """
+    root = payload[0]
+    found = [(point, what.filesystem, what.ino) for point, what in mounts_inside(root).items()]
+    return found, list(bare_points(root))
 
 
 def _is_absent(spec: Spec, directory: bytes, name: bytes) -> bool:

@@ -407,11 +407,17 @@ class Intake:
             self._set_state(root, RootState.ONLINE, None)
             self._departures.reopen()
 
-    def mounted(self, root: Watched, found: Mapping[bytes, RootIdentity], *, accept: bool) -> frozenset[bytes]:
+    def mounted(
+        self, root: Watched, found: Mapping[bytes, RootIdentity], bare: frozenset[bytes], *, accept: bool
+    ) -> frozenset[bytes]:
         """Take what is mounted inside a root; gives the mount points whose file system is out of reach.
 
-        What was mounted and held files stays known until a person agrees that it is gone.
+        What was mounted and held files stays known until a person agrees that it is gone. ``bare`` are the places where
+        not one entry is to be seen.
         """
+        root.emptied = frozenset() if accept else root.emptied & bare & found.keys()
+        if not accept and (suspects := bare - root.emptied - root.lost):
+            self._suspect(root, suspects)
         known = {point: what for point, what in root.mounts.items() if what != BARE or point in found}
         for point in found.keys() - known.keys():  # what is known there lies under the mount
             known[point] = found[point] if accept or self.view.is_empty(root.id, point) else BARE
@@ -423,7 +429,27 @@ class Intake:
         if known != root.mounts:
             root.mounts = known
             self._writer.express(lambda catalogue: catalogue.set_mounts(root.id, known))
-        lost = lost_mounts(known, found)
+        return self._lose(root, lost_mounts(known, found) | root.emptied)
+
+    def _suspect(self, root: Watched, places: frozenset[bytes]) -> None:
+        """Nothing shows at these places: do not believe it where files are known, when all that was told is written."""
+
+        def found(emptied: list[bytes]) -> None:
+            if self.roots.get(root.id) is not root or root.state is RootState.OFFLINE or not emptied:
+                return
+            if b"" in emptied:
+                self._not_believed(root)
+            else:
+                root.emptied |= frozenset(emptied)
+                self._lose(root, root.lost | root.emptied)
+
+        self._writer.express(
+            lambda catalogue: [place for place in places if catalogue.present(root.id, place)],
+            lambda emptied: self.post(lambda: found(emptied)),
+        )
+
+    def _lose(self, root: Watched, lost: frozenset[bytes]) -> frozenset[bytes]:
+        """Take which mount points inside a root are out of reach now; gives them."""
         for point in lost - root.lost:
             self.tracker.forget_tree(root.id, point)
             self._chunks.touch(Sighting(root.id, point, b"", What.DIRECTORY_DEPARTED, time.monotonic()))
@@ -516,8 +542,11 @@ class Intake:
     def _emptied(self, root_id: RootId) -> None:
         root = self.roots.get(root_id)
         if root is not None and root.state is not RootState.OFFLINE:
-            reason = "every file is gone at once; nothing was recorded as deleted"
-            self.offline(root, reason, keep_watching=True)
+            self._not_believed(root)
+
+    def _not_believed(self, root: Watched) -> None:
+        reason = "emptied: every file is gone at once; nothing was recorded as deleted"
+        self.offline(root, reason, keep_watching=True)
 
     def _set_state(self, root: Watched, state: RootState, reason: str | None) -> None:
         root.state, root.reason = state, reason

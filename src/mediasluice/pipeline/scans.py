@@ -194,8 +194,10 @@ class Intake(Protocol):
     def hold(self, root: Watched, missing: int, known: int) -> None:
         """Too much is missing: keep it and ask for a review."""
 
-    def mounted(self, root: Watched, found: Mapping[bytes, RootIdentity], *, accept: bool) -> frozenset[bytes]:
-        """Take what is mounted inside a root; gives the mount points whose file system is out of reach."""
+    def mounted(
+        self, root: Watched, found: Mapping[bytes, RootIdentity], bare: frozenset[bytes], *, accept: bool
+    ) -> frozenset[bytes]:
+        """Take what is mounted inside a root, and where nothing shows; gives the mount points that are out of reach."""
 
     def listed(self, root: Watched) -> None:
         """What is missing under a root is marked: what arrives can be told from what moved."""
@@ -566,7 +568,7 @@ class Scan:
             self._mounting += 1
             self._intake.workers.submit(Lane.BULK, Mounting(self, root), "mounted", (root.path,))
 
-    def mounted(self, token: Mounting, answer: Sequence[tuple[bytes, bytes, int]] | None) -> None:
+    def mounted(self, token: Mounting, answer: tuple[Sequence[tuple[bytes, bytes, int]], list[bytes]] | None) -> None:
         """Take what is mounted inside a root: where a file system is out of reach, its files are not missing."""
         root = token.root
         self._mounting -= 1
@@ -574,8 +576,8 @@ class Scan:
             if answer is None:  # nobody could tell
                 lost = frozenset(root.mounts)
             else:
-                found = {point: RootIdentity(filesystem, ino) for point, filesystem, ino in answer}
-                lost = self._intake.mounted(root, found, accept=self.accept)
+                found = {point: RootIdentity(filesystem, ino) for point, filesystem, ino in answer[0]}
+                lost = self._intake.mounted(root, found, frozenset(answer[1]), accept=self.accept)
             self._blind[root.id] += lost
         if self._step is _Step.MOUNTING and not self._mounting:
             self._find_missing()
@@ -605,7 +607,7 @@ class Scan:
                 self._verifying += 1
                 identity = (root.identity.filesystem, root.identity.ino)
                 mounts = [(point, what.filesystem, what.ino) for point, what in root.mounts.items()]
-                payload = (tuple(root.spec), identity, mounts, part)
+                payload = (tuple(root.spec), identity, mounts, self.accept, part)
                 self._intake.workers.submit(Lane.BULK, Verifying(self, root, part), "absent", payload)
         if not self._verifying:
             self._mark_missing()

@@ -77,6 +77,27 @@ def mounts_inside(root: bytes) -> dict[bytes, RootIdentity]:
     return found
 
 
+def bare_points(root: bytes) -> frozenset[bytes]:
+    """Where not one entry is to be seen: mount points inside a root, and ``b""`` for the root itself.
+
+    Only of file systems that others change without an event: elsewhere every deletion was told.
+    """
+    top = os.path.realpath(root).rstrip(b"/")
+    places = {b"": mount_of(top or b"/")}
+    places |= {mount.point[len(top) + 1 :]: mount for mount in mounts_below(top)}
+    return frozenset(
+        point for point, mount in places.items() if not mount.events_complete and _is_bare(top + b"/" + point)
+    )
+
+
+def _is_bare(path: bytes) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False  # not to be seen at all, which is another question
+
+
 BARE = RootIdentity(b"bare", 0)
 """Known of a directory that holds files and has had nothing mounted on it."""
 

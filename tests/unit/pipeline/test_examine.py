@@ -287,7 +287,8 @@ for directory, name in ((b"", b"a.jpg"), (b"closed", b"b.jpg")):
     payload = (tuple(spec(root)), True, [(directory, False, [tuple(look(name))])])
     print(examine.look_at_files(payload)[0][:2])
 print(examine.list_directories((tuple(spec(root)), 1, [(b"closed", None, None), (b"", None, None)]))[0])
-print(examine.which_are_absent((tuple(spec(root)), eval(sys.argv[2]), [], [(b"closed", b"b.jpg"), (b"", b"no")])))
+names = [(b"closed", b"b.jpg"), (b"", b"no")]
+print(examine.which_are_absent((tuple(spec(root)), eval(sys.argv[2]), [], False, names)))
 """
 
 
@@ -349,7 +350,8 @@ def test_directories_that_are_gone(tmp_path: Path) -> None:
 
 def absent(root: Path, identity: RootIdentity, *names: bytes, **changes: Any) -> list[bool]:
     which = [(b"", name) for name in names]
-    return examine.which_are_absent((tuple(spec(root, **changes)), (identity.filesystem, identity.ino), [], which))
+    payload = (tuple(spec(root, **changes)), (identity.filesystem, identity.ino), [], False, which)
+    return examine.which_are_absent(payload)
 
 
 def test_absent(tmp_path: Path) -> None:

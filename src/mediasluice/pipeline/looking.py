@@ -200,6 +200,8 @@ class Looks:
                 row = None
                 if self._parts.tracker.still(candidate):
                     self._send(token.root, [candidate], Lane.BULK)
+            elif outcome[0] == Code.GONE and self._may_be_renamed(candidate):
+                row = None
             else:
                 weak = ChangeKey(*outcome[1]) if outcome[0] == Code.READY and not outcome[3] else None
                 if not self._parts.tracker.finished(candidate, weak):
@@ -214,6 +216,13 @@ class Looks:
             self._recorder.note(token.root, rows)
         if files:
             self._record(token.root, files)
+
+    def _may_be_renamed(self, candidate: Candidate) -> bool:
+        """Whether a file that is not under its new name may have the next one already: its row waits for it once."""
+        if candidate.old_name is None or candidate.reason is WaitReason.VANISHED:
+            return False
+        self._parts.tracker.waited(candidate, None, Wait(WaitReason.VANISHED, 0.0), time.monotonic())
+        return True
 
     def _record(self, root: Watched, files: list[IdentifiedFile]) -> None:
         self._recording.update(file[:3] for file in files)

@@ -34,6 +34,7 @@ _ARRIVALS = {
 }
 _BACKOFF_S = 0.25  # first pause while a writer is at work; doubles
 _BACKOFF_LIMIT_S = {WaitReason.WRITER: 5.0, WaitReason.COMPANION: 60.0}  # a companion's end is an event too
+_VANISHED_S = 0.25  # chosen: the event of a rename is read within milliseconds; its source waits 0.2 s for both halves
 _NEVER_SOONER_S = 0.01  # chosen: looks at one file are not closer, whatever the clocks of two processes say
 _LEARNED_FACTOR, _LEARNED_MIN_S, _LEARNED_MAX_S = 3.0, 5.0, 600.0
 _REMEMBERED = 10_000  # files and learned times, chosen: about 3 MB
@@ -153,6 +154,8 @@ class Tracker:
             if (old_directory, old_name) == (directory, name):
                 old_directory = old_name = None
             candidate.old_directory, candidate.old_name = old_directory, old_name
+        if candidate.reason is WaitReason.VANISHED:
+            candidate.reason = None
         candidate.is_pure_move = candidate.is_pure_move and what is What.MOVED
         candidate.arrival = _ARRIVALS[what]
         candidate.changed_s = max(candidate.changed_s, at_s)
@@ -275,7 +278,7 @@ class Tracker:
             return
         new.changed_s, new.size, new.was_ready = old.changed_s, old.size, old.was_ready
         new.old_directory, new.old_name = old.old_directory, old.old_name
-        if not new.held and not old.held:
+        if not new.held and not old.held and old.reason is not WaitReason.VANISHED:
             new.reason = old.reason
         self._schedule_first(new)
 
@@ -439,7 +442,9 @@ class Tracker:
     def _schedule(self, candidate: Candidate, evidence: Evidence | None, wait: Wait, now_s: float) -> None:
         """Set the time of the look after this one."""
         options = self._options_of(candidate.root)
-        if wait.reason in _BACKOFF_LIMIT_S:
+        if wait.reason is WaitReason.VANISHED:
+            due_s = now_s + _VANISHED_S
+        elif wait.reason in _BACKOFF_LIMIT_S:
             due_s = now_s + candidate.backoff_s
             candidate.backoff_s = min(2 * candidate.backoff_s, _BACKOFF_LIMIT_S[wait.reason])
         else:

@@ -210,6 +210,17 @@ def test_a_rename_remembers_where_the_catalogue_knows_the_file() -> None:
     assert (candidate.old_directory, candidate.old_name) == (None, None)
 
 
+def test_a_renamed_file_that_is_not_there_waits_for_its_next_name() -> None:
+    """The news of the next rename may be on its way: its old path is kept that long, and goes along with it."""
+    candidates = tracker()
+    candidates.sight(saw(What.MOVED, 0.0, b"b", old=(b"in", b"a")))
+    candidates.waited(one(candidates, 0.0), None, Wait(WaitReason.VANISHED, 0.0), 1.0)
+    assert candidates.next_due_s() == 1.25
+    candidates.sight(saw(What.MOVED, 1.125, b"c", old=(b"in", b"b")))
+    moved = one(candidates, 1.125)
+    assert (moved.name, moved.old_name, moved.reason) == (b"c", b"a", None)
+
+
 def test_a_held_name_is_not_looked_at_until_it_is_renamed_or_stale() -> None:
     """Downloads wait for their real name, and not for ever."""
     candidates = tracker(stale_after_s=100.0)

@@ -305,6 +305,38 @@ def test_a_disk_inside_a_root_that_goes_away(tmp_path: Path, *, removed: bool) -
             service.stop()
 
 
+def test_a_copy_of_a_disk(tmp_path: Path) -> None:
+    """A disk and its copy, with one UUID and the same inodes, are two disks while both are there: nothing moved.
+
+    Each is known again by the next pass, and a file that goes from one and stays on the other did not move there.
+    """
+    with Mounts() as mounts:
+        story = Story(tmp_path / "fs", mounts)
+        first, copy = Disk(mounts, tmp_path / "first.img").make(), Disk(mounts, tmp_path / "copy.img")
+        one, other = story.base / "one", story.base / "other"
+        one.mkdir(parents=True)
+        other.mkdir()
+        first.mount(one)
+        for number in range(3):
+            (story.seen(one) / f"{number}.jpg").write_bytes(jpeg(f"copied {number}"))
+        story.unmount(one)
+        shutil.copyfile(first.image, copy.image)
+        first.mount(one)
+        copy.mount(other)
+        paths = {str(place / f"{number}.jpg") for place in (one, other) for number in range(3)}
+        with Sluice(tmp_path / "home", prefix=mounts.prefix) as sluice:
+            for _ in range(2):
+                sluice.call("scan", one, other)
+                assert set(sluice.catalogued()) == paths
+                assert [event["type"] for event in sluice.events()].count("file.created") == 6
+                assert not sluice.events("file.moved", "file.deleted")
+            assert len(sluice.lines("duplicates")) == 3
+            (story.seen(one) / "0.jpg").unlink()
+            assert sluice.object("scan", one, other)["missing"] == 1
+            assert set(sluice.catalogued()) == paths - {str(one / "0.jpg")}
+            assert not sluice.events("file.moved")
+
+
 def _assert_kept(sluice: Sluice, root: Path) -> None:
     time.sleep(GRACE_S)
     gone = sluice.events("file.deleted", "file.moved", "file.renamed", "file.modified")

@@ -108,7 +108,7 @@ class Catalogue:
             )
             root = roots_of(self._connection, "r.path = ?", library.path)[0]
             if identity is not None and root.identity is None:
-                self._identify(root.id, identity)
+                self.identify(root.id, identity)
                 root = root._replace(identity=identity)
             return root
 
@@ -125,14 +125,11 @@ class Catalogue:
         *,
         state: RootState,
         reason: str | None,
-        identity: RootIdentity | None = None,
         watched: WatchMode | None = None,
         at_us: int,
     ) -> None:
         """Note how a root is doing; going offline and coming back are events."""
         with self.transaction():
-            if identity is not None:
-                self._identify(root, identity)
             if watched is not None:
                 self._connection.execute("UPDATE root SET watched = ? WHERE id = ?", (watched.value, root))
             was = self._connection.execute("SELECT state FROM root WHERE id = ?", (root,)).fetchone()[0]
@@ -146,6 +143,13 @@ class Catalogue:
                 data = None if reason is None else json.dumps({"reason": reason})
                 self._ledger.tell_root(what, root, at_us, data)
             self._ledger.flush()
+
+    def identify(self, root: RootId, identity: RootIdentity) -> None:
+        """Note by what a root is known again."""
+        with self.transaction():
+            values = (identity.filesystem, signed(identity.ino), root)
+            self._connection.execute("UPDATE root SET filesystem = ?, ino = ? WHERE id = ?", values)
+            self._ledger.forget_disks()
 
     def watch(self, root: RootId, *, watched: bool) -> None:
         """Note whether a root is watched at the moment."""
@@ -169,11 +173,6 @@ class Catalogue:
                 "INSERT INTO mount (root, path, filesystem, ino) VALUES (?, ?, ?, ?)",
                 [(root, point, what.filesystem, signed(what.ino)) for point, what in mounts.items()],
             )
-
-    def _identify(self, root: RootId, identity: RootIdentity) -> None:
-        values = (identity.filesystem, signed(identity.ino), root)
-        self._connection.execute("UPDATE root SET filesystem = ?, ino = ? WHERE id = ?", values)
-        self._ledger.forget_disks()
 
     # -- files ------------------------------------------------------------------------------------
 

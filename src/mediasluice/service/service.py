@@ -22,11 +22,11 @@ from mediasluice.model.roots import Library, RootState, WatchMode
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
-from mediasluice.sources.roots import check_root, identity_of, refuse_overlap
+from mediasluice.sources.roots import check_root, identity_of, refuse_overlap, told_apart
 from mediasluice.wiring import host as wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mediasluice.config.document import Settings
     from mediasluice.errors import DiskFull
@@ -106,7 +106,9 @@ class Service:
         )
         writer.start()
         try:
-            roots = [self._register(writer, library) for library in libraries]
+            roots: list[Watched] = []
+            for library in libraries:
+                roots.append(self._register(writer, library, roots))
             if all(root.identity is None for root in roots):
                 unseen = [
                     self._never_seen(writer, library, root.id, root.reason)
@@ -146,12 +148,14 @@ class Service:
             self._monitor.start()
         return roots
 
-    def _register(self, writer: Writer, library: Library) -> Watched:
+    def _register(self, writer: Writer, library: Library, beside: Iterable[Watched]) -> Watched:
+        """Make a root of a library; ``beside`` are the roots that are there already."""
         row = writer.call(lambda catalogue: catalogue.register(library, None))
         had_files = row.has_files or writer.call(lambda catalogue: bool(catalogue.departed([row.id], 1)))
         check = self._check(library.path, row.identity, had_files=had_files)
-        if row.identity is None and check.online:
-            writer.call(lambda catalogue: catalogue.register(library, check.identity))
+        if check.online:
+            identity = self._tell_apart(writer, row.id, library.path, row.identity or check.identity, beside)
+            row = row._replace(identity=identity)
         elif row.identity is None and not self._is_service:
             raise self._never_seen(writer, library, row.id, check.reason)
         root = wiring.watched(library, row, check, self.settings, self._own(library.path))
@@ -163,6 +167,24 @@ class Service:
         if root.state is RootState.OFFLINE:
             self.log.warning("root_offline", library=library.name, path=text(library.path), reason=root.reason)
         return root
+
+    def _known(self) -> list[Watched]:
+        return list(self._host.intake.roots.values())
+
+    def _tell_apart(
+        self, writer: Writer, root: RootId, path: bytes, identity: RootIdentity | None, beside: Iterable[Watched]
+    ) -> RootIdentity | None:
+        """Keep the identity of a root that is there; differs from those of other disks that are there as well."""
+        if identity is None:
+            return None
+        others = [
+            (other.identity, other.path)
+            for other in beside
+            if other.identity is not None and other.id != root and other.state is not RootState.OFFLINE
+        ]
+        identity = told_apart(identity, path, others)
+        writer.call(lambda catalogue: catalogue.identify(root, identity))
+        return identity
 
     def _refuse_overlap_with_known(self, libraries: Sequence[Library]) -> None:
         """A new root inside one that the catalogue knows, or around it, would make two files of each file there."""
@@ -288,8 +310,9 @@ class Service:
             self.ask(lambda: intake.remove(root))
             self.log.info("root_online", library=root.library, path=text(root.path))
             library = Library(root.library, root.path, root.rules, root.watch)
-            self.attach(self._register(self._host.writer, library))
+            self.attach(self._register(self._host.writer, library, self._known()))
         elif root.source is not None or self._arm(root):
+            root.identity = self._tell_apart(self._host.writer, root.id, root.path, root.identity, self._known())
             intake.post(lambda: intake.online(root))
 
     # -- changes of the configuration -------------------------------------------------------------
@@ -311,7 +334,7 @@ class Service:
             if path in {root.path for root in intake.roots.values()}:
                 continue
             try:
-                root = self._register(self._host.writer, library)
+                root = self._register(self._host.writer, library, self._known())
             except RootUnusable as error:
                 self.log.warning("library_refused", library=library.name, path=text(path), reason=str(error))
                 continue
@@ -339,18 +362,16 @@ class Service:
         self._refuse_overlap_with_known([library])
         paths = {root.library: root.path for root in self._host.intake.roots.values()}
         refuse_overlap({**paths, library.name: library.path})
-        return self._register(self._host.writer, library)
+        return self._register(self._host.writer, library, self._known())
 
     def accept_root(self, root: Watched) -> None:
         """A person says that what lies at the root's path now is right."""
-        identity = identity_of(root.path)
+        found = identity_of(root.path)
+        root.identity = self._tell_apart(self._host.writer, root.id, root.path, found, self._known())
         at_us = time.time_ns() // 1000
         self._host.writer.call(
-            lambda catalogue: catalogue.set_root(
-                root.id, state=RootState.ONLINE, reason=None, identity=identity, at_us=at_us
-            )
+            lambda catalogue: catalogue.set_root(root.id, state=RootState.ONLINE, reason=None, at_us=at_us)
         )
-        root.identity = identity
         self.ask(lambda: self._host.intake.agree(root))
 
     def bring_online(self, root: Watched) -> None:

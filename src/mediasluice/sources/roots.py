@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
@@ -65,6 +65,28 @@ def check_root(path: bytes, known: RootIdentity | None, had_files: bool) -> Root
     if empty and had_files:
         return RootCheck(False, "emptied: it had files and has no entry at all now", identity)
     return RootCheck(True, None, identity)
+
+
+def told_apart(identity: RootIdentity, path: bytes, others: Iterable[tuple[RootIdentity, bytes]]) -> RootIdentity:
+    """The identity of a root as it differs from that of every other disk that is there now.
+
+    A copy of a disk has its UUID and its inode numbers as well: while both are there their device numbers differ, and
+    the later one is marked for good. ``others`` are the identities and paths of the other roots.
+    """
+    own = _inode(path)
+    plain = identity.filesystem.partition(_COPY)[0]
+    if own is None or not plain.startswith((b"uuid:", b"fsid:")):
+        return identity
+    alike = [(other.filesystem, _inode(place)) for other, place in others if _same_disk(other.filesystem, plain)]
+    taken = {filesystem for filesystem, place in alike if place is not None and place[0] != own[0]}
+    filesystem, number = identity.filesystem, 1
+    while filesystem in taken:
+        number += 1
+        filesystem = plain + _COPY + b"%d" % number
+    return RootIdentity(filesystem, identity.ino)
+
+
+_COPY = b"#"  # behind the name of a file system: a number for each copy of it that is known
 
 
 def mounts_inside(root: bytes) -> dict[bytes, RootIdentity]:
@@ -216,10 +238,17 @@ def _uuid_of_device(device: int) -> bytes | None:
 def _same(known: RootIdentity, found: RootIdentity) -> bool:
     if known.ino and found.ino and known.ino != found.ino:
         return False
-    if known.filesystem == found.filesystem:
+    if _same_disk(known.filesystem, found.filesystem):
         return True
     # A newer kernel tells the UUID where an older one told only f_fsid: not comparable, and the inode agreed.
     return {known.filesystem[:5], found.filesystem[:5]} == {b"uuid:", b"fsid:"}
+
+
+def _same_disk(one: bytes, other: bytes) -> bool:
+    """Whether two names of file systems are the same, but for the mark of a copy."""
+    if one.startswith(b"source:"):
+        return one == other
+    return one.partition(_COPY)[0] == other.partition(_COPY)[0]
 
 
 def _why(error: OSError) -> str:

@@ -174,7 +174,8 @@ def test_an_accepted_root_has_another_disk(catalogue: Catalogue, root: RootId) -
     other = add_root(catalogue, "backup")
     [one] = catalogue.record([identified(root, b"a", b"same", ino=7)], 10)
     identity = RootIdentity(b"disk-9", 5)
-    catalogue.set_root(other, state=RootState.ONLINE, reason=None, identity=identity, at_us=15)
+    catalogue.identify(other, identity)
+    catalogue.set_root(other, state=RootState.ONLINE, reason=None, at_us=15)
     [two] = catalogue.record([identified(other, b"a", b"same", ino=7)], 20)
     assert two.duplicate_of == one.file
 

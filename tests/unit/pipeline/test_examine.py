@@ -350,7 +350,7 @@ def test_directories_that_are_gone(tmp_path: Path) -> None:
 
 def absent(root: Path, identity: RootIdentity, *names: bytes, **changes: Any) -> list[bool]:
     which = [(b"", name) for name in names]
-    payload = (tuple(spec(root, **changes)), (identity.filesystem, identity.ino), [], False, which)
+    payload: tuple[Any, ...] = (tuple(spec(root, **changes)), (identity.filesystem, identity.ino), [], False, which)
     return examine.which_are_absent(payload)
 
 

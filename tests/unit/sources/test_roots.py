@@ -8,7 +8,7 @@ import pytest
 
 from mediasluice.errors import RootOverlap
 from mediasluice.model.roots import RootIdentity
-from mediasluice.sources.roots import check_root, identity_of, refuse_overlap
+from mediasluice.sources.roots import check_root, identity_of, refuse_overlap, told_apart
 
 
 def test_the_identity_is_of_the_directory_and_its_file_system(tmp_path: Path) -> None:
@@ -21,6 +21,18 @@ def test_the_identity_is_of_the_directory_and_its_file_system(tmp_path: Path) ->
     assert first.ino != other.ino
     assert first.filesystem == other.filesystem
     assert re.match(rb"(uuid|fsid|source):.", first.filesystem)
+
+
+def test_roots_on_one_disk_share_its_name(tmp_path: Path) -> None:
+    """Two directories of one file system are not told apart; a name that only a copy has is kept."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, other = (os.fsencode(tmp_path / name) for name in "ab")
+    identity = identity_of(other)
+    assert told_apart(identity, other, [(identity_of(first), first)]) == identity
+    marked = RootIdentity(identity.filesystem + b"#2", identity.ino)
+    assert told_apart(marked, other, [(identity_of(first), first)]) == marked
+    assert check_root(other, marked, had_files=False).online
 
 
 def test_a_root_that_is_there(tmp_path: Path) -> None:

@@ -108,6 +108,28 @@ def test_rename_chain_before_it_settled(host: Running, top: Path) -> None:
     assert host.story() == [("created", "in/c.jpg")]
 
 
+def test_a_name_that_is_taken_at_once(host: Running, top: Path) -> None:
+    """Who takes the name of a file that is long to read comes after it: both keep their ids, nothing is deleted."""
+    (top / "a.bin").write_bytes(os.urandom(40 << 20))
+    put(top / "b.jpg", 2)
+    ids = host.until_catalogued("in/a.bin", "in/b.jpg")
+    host.until_idle()
+    since = host.head()
+    os.rename(top / "a.bin", top / "old.bin")
+    os.rename(top / "b.jpg", top / "a.bin")
+    put(top / "b.jpg", 3)
+    names = host.until_catalogued("in/old.bin", "in/a.bin", "in/b.jpg")
+    host.until(lambda: len(host.story(since)) == 3, "three events")
+    host.until_idle()
+    assert host.story(since) == [
+        ("renamed", "in/old.bin", "in/a.bin"),
+        ("renamed", "in/a.bin", "in/b.jpg"),
+        ("created", "in/b.jpg"),
+    ]
+    names = host.catalogued()
+    assert (names["in/old.bin"], names["in/a.bin"]) == (ids["in/a.bin"], ids["in/b.jpg"])
+
+
 def test_rename_chain_of_a_known_file(host: Running, top: Path) -> None:
     """A catalogued file that is renamed in quick succession keeps its id and ends under its last name."""
     put(top / "a.jpg")

@@ -50,6 +50,7 @@ _WHY_IT_WAITS = {
     "network": "it changed a moment ago, and who writes cannot be seen on this mount",
     "debounce": "its library waits after every change",
     "companion": "a file beside it says that it is not finished",
+    "follows": "the file that had this name before is recorded under its new name first",
     "vanished": "it was renamed and is not there; if it was renamed again, its next name is about to be told",
 }
 """Words for ``settle.decide.WaitReason``."""

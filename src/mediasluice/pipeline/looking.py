@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 HELD_NOTE_S = 5.0  # chosen: a temporary name younger than that gets no row
 LOOKS_PER_JOB = 64  # chosen: a millisecond or two of small files
 LOOKS_AHEAD = 12  # jobs: keeps the workers fed and lets what arrives next overtake
+FOLLOW_S = 60.0  # chosen: longest wait for the file that had its name before, which may be huge or still be written
 WRITES_AHEAD = 64  # operations of the writer: beyond, looks wait instead of piling up results
 
 
@@ -101,6 +102,8 @@ class Looks:
                 return
             by_root: dict[RootId, list[Candidate]] = {}
             for candidate in due:
+                if candidate.reason is WaitReason.FOLLOWS and self._follows(candidate):
+                    continue
                 by_root.setdefault(candidate.root, []).append(candidate)
             for root_id, candidates in by_root.items():
                 root = self._roots[root_id]
@@ -198,9 +201,9 @@ class Looks:
                 row = self._waits(token.root, candidate, directory, name, outcome)
             elif outcome[0] == Code.LARGE:
                 row = None
-                if self._parts.tracker.still(candidate):
+                if self._parts.tracker.still(candidate) and not self._follows(candidate):
                     self._send(token.root, [candidate], Lane.BULK)
-            elif outcome[0] == Code.GONE and self._may_be_renamed(candidate):
+            elif self._is_put_off(candidate, outcome[0]):
                 row = None
             else:
                 weak = ChangeKey(*outcome[1]) if outcome[0] == Code.READY and not outcome[3] else None
@@ -216,6 +219,20 @@ class Looks:
             self._recorder.note(token.root, rows)
         if files:
             self._record(token.root, files)
+
+    def _is_put_off(self, candidate: Candidate, code: int) -> bool:
+        """Whether the outcome of a renamed file is not to be believed yet: it will be looked at again."""
+        if code in (Code.READY, Code.SAME):
+            return self._follows(candidate)
+        return code == Code.GONE and self._may_be_renamed(candidate)
+
+    def _follows(self, candidate: Candidate) -> bool:
+        """Whether a file waits until the one that had its name is recorded under the next one."""
+        now_s = time.monotonic()
+        if not self._parts.tracker.must_follow(candidate) or now_s > candidate.changed_s + FOLLOW_S:
+            return False
+        self._parts.tracker.waited(candidate, None, Wait(WaitReason.FOLLOWS, 0.0), now_s)
+        return True
 
     def _may_be_renamed(self, candidate: Candidate) -> bool:
         """Whether a file that is not under its new name may have the next one already: its row waits for it once."""

@@ -55,6 +55,7 @@ class WaitReason(StrEnum):
     NETWORK = "network"
     DEBOUNCE = "debounce"
     COMPANION = "companion"  # a file beside it says that its transfer goes on
+    FOLLOWS = "follows"  # the file that had its name is not recorded under the next one yet
     VANISHED = "vanished"  # it was renamed to this name and is not there: news of its next name may be on the way
 
 

@@ -33,7 +33,12 @@ _ARRIVALS = {
     What.LISTED: Arrival.LISTED,
 }
 _BACKOFF_S = 0.25  # first pause while a writer is at work; doubles
-_BACKOFF_LIMIT_S = {WaitReason.WRITER: 5.0, WaitReason.COMPANION: 60.0}  # a companion's end is an event too
+_BACKOFF_LIMIT_S = {
+    WaitReason.WRITER: 5.0,
+    WaitReason.COMPANION: 60.0,  # its end is an event too
+    WaitReason.FOLLOWS: 1.0,
+}
+_UNDER_WAY = {None, WaitReason.FOLLOWS, WaitReason.VANISHED}
 _VANISHED_S = 0.25  # chosen: the event of a rename is read within milliseconds; its source waits 0.2 s for both halves
 _NEVER_SOONER_S = 0.01  # chosen: looks at one file are not closer, whatever the clocks of two processes say
 _LEARNED_FACTOR, _LEARNED_MIN_S, _LEARNED_MAX_S = 3.0, 5.0, 600.0
@@ -125,6 +130,7 @@ class Tracker:
         self._heap: list[tuple[float, int, Candidate]] = []
         self._tickets = _NO_TICKET
         self._ready: dict[_Place, tuple[ChangeKey, float]] = {}  # ready on weak proof: key, last change
+        self._leaving: dict[_Place, list[Candidate]] = {}  # by old path
         self._learned: dict[_Place, float] = {}  # by (root, directory, extension)
         self._unsaved: set[_Place] = set()
 
@@ -153,7 +159,7 @@ class Tracker:
             candidate.is_pure_move = before is None or before.is_pure_move
             if (old_directory, old_name) == (directory, name):
                 old_directory = old_name = None
-            candidate.old_directory, candidate.old_name = old_directory, old_name
+            self._comes_from(candidate, old_directory, old_name)
         if candidate.reason is WaitReason.VANISHED:
             candidate.reason = None
         candidate.is_pure_move = candidate.is_pure_move and what is What.MOVED
@@ -271,13 +277,14 @@ class Tracker:
                     self._continue(old, self._add(root, here, old.name, old.arrival, old.first_s))
         for candidate in self._candidates(root):  # the catalogue's rows move as well
             if candidate.old_directory is not None:
-                candidate.old_directory = _carried(candidate.old_directory, old_directory, directory)
+                carried = _carried(candidate.old_directory, old_directory, directory)
+                self._comes_from(candidate, carried, candidate.old_name)
 
     def _continue(self, old: Candidate, new: Candidate | None) -> None:
         if new is None:
             return
         new.changed_s, new.size, new.was_ready = old.changed_s, old.size, old.was_ready
-        new.old_directory, new.old_name = old.old_directory, old.old_name
+        self._comes_from(new, old.old_directory, old.old_name)
         if not new.held and not old.held and old.reason is not WaitReason.VANISHED:
             new.reason = old.reason
         self._schedule_first(new)
@@ -312,11 +319,24 @@ class Tracker:
 
     def old_paths(self) -> set[tuple[RootId, bytes, bytes]]:
         """Where the catalogue still has files whose new path is a candidate."""
-        return {
-            (candidate.root, candidate.old_directory, candidate.old_name)
-            for candidate in self._candidates(None)
-            if candidate.old_directory is not None and candidate.old_name is not None
-        }
+        return set(self._leaving)
+
+    def must_follow(self, candidate: Candidate) -> bool:
+        """Whether the file that had this path is a candidate under another one, and so to be decided before this one.
+
+        Not where that one itself waits for its writer or for time, and not among files that changed places in a ring.
+        """
+        places = [(candidate.root, candidate.directory, candidate.name)]
+        met: set[_Place] = set()
+        while places:
+            for other in self._leaving.get(places.pop(), ()):
+                place = (other.root, other.directory, other.name)
+                if other is candidate:
+                    return False
+                if place not in met and other.reason in _UNDER_WAY:
+                    met.add(place)
+                    places.append(place)
+        return bool(met)
 
     def open_sizes(self) -> set[int]:
         """Sizes [bytes] of the candidates that were looked at: one of them may be a file that departed."""
@@ -402,6 +422,22 @@ class Tracker:
         candidate.ticket = _NO_TICKET
         self._count -= 1
         self._held -= candidate.held
+        self._comes_no_more(candidate)
+
+    def _comes_from(self, candidate: Candidate, directory: bytes | None, name: bytes | None) -> None:
+        """Note where the catalogue may know a candidate; ``None``: nowhere."""
+        self._comes_no_more(candidate)
+        candidate.old_directory, candidate.old_name = directory, name
+        if directory is not None and name is not None:
+            self._leaving.setdefault((candidate.root, directory, name), []).append(candidate)
+
+    def _comes_no_more(self, candidate: Candidate) -> None:
+        if candidate.old_directory is None or candidate.old_name is None:
+            return
+        place = (candidate.root, candidate.old_directory, candidate.old_name)
+        others = [other for other in self._leaving.pop(place, ()) if other is not candidate]
+        if others:
+            self._leaving[place] = others
 
     def _came_back(self, candidate: Candidate) -> bool:
         """Whether a look that was handed out still counts; if not, its candidate waits for the next one."""

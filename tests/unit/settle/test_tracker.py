@@ -38,6 +38,12 @@ def one(tracker: Tracker, now_s: float) -> Candidate:
     return candidate
 
 
+def at(tracker: Tracker, name: bytes) -> Candidate:
+    candidate = tracker._find(ROOT, b"in", name)
+    assert candidate is not None
+    return candidate
+
+
 def settle(tracker: Tracker, at_s: float, size: int) -> None:
     """Let a file be closed, waited for and ready on weak proof."""
     assert tracker.sight(saw(What.CLOSED, at_s))
@@ -219,6 +225,32 @@ def test_a_renamed_file_that_is_not_there_waits_for_its_next_name() -> None:
     candidates.sight(saw(What.MOVED, 1.125, b"c", old=(b"in", b"b")))
     moved = one(candidates, 1.125)
     assert (moved.name, moved.old_name, moved.reason) == (b"c", b"a", None)
+
+
+def test_who_took_a_name_follows_the_one_that_had_it() -> None:
+    """Until that one is decided."""
+    candidates = tracker()
+    candidates.sight(saw(What.MOVED, 0.0, b"b", old=(b"in", b"a")))
+    candidates.sight(saw(What.MOVED, 0.0, b"a", old=(b"in", b"c")))
+    candidates.sight(saw(What.CREATED, 0.0, b"c"))
+    a, b, c = (at(candidates, name) for name in (b"a", b"b", b"c"))
+    assert [candidates.must_follow(candidate) for candidate in (a, b, c)] == [True, False, True]
+    candidates.due(1.0, 3)
+    candidates.waited(a, None, Wait(WaitReason.FOLLOWS, 0.0), 1.0)
+    assert a.due_s == 1.25
+    assert candidates.finished(b)
+    assert [candidates.must_follow(candidate) for candidate in (a, c)] == [False, True]
+
+
+def test_who_change_places_do_not_wait() -> None:
+    """Files that took each other's names in a ring would wait for ever."""
+    candidates = tracker()
+    candidates.sight(saw(What.MOVED, 2.0, b"t", old=(b"in", b"a")))
+    candidates.sight(saw(What.MOVED, 2.0, b"a", old=(b"in", b"c")))
+    candidates.sight(saw(What.MOVED, 2.0, b"c", old=(b"in", b"t")))
+    ring = [at(candidates, name) for name in (b"a", b"c")]
+    assert [candidate.old_name for candidate in ring] == [b"c", b"a"]
+    assert not any(candidates.must_follow(candidate) for candidate in ring)
 
 
 def test_a_held_name_is_not_looked_at_until_it_is_renamed_or_stale() -> None:

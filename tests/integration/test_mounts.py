@@ -6,6 +6,8 @@ The kernel tells nothing there, and a lease that says "free" proves nothing.
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import pytest
 from blake3 import blake3
 
 from tests.samples import jpeg
-from tests.service import Mounts, Sluice
+from tests.service import Mounts, Sluice, until
 
 QUIET_S = 6.0  # `settle.network`, lowered from 15 s to keep the test short
 STEP_S = 2.0  # pauses of the writer behind the mount: within the quiet period, far beyond a proven lease
@@ -102,6 +104,52 @@ def test_written_behind_the_mount(tmp_path: Path, make: Callable[[Mounts, Path],
                 (behind / "folder" / "plain.jpg").unlink()
                 service.wait(lambda: sluice.events("file.deleted"), "a deletion behind the mount", FOUND_S)
             service.stop()
+
+
+@pytest.mark.parametrize("at", ["mounted", "local/deep/mounted"], ids=["a root", "a mount inside a root"])
+def test_a_mount_that_hangs(tmp_path: Path, at: str) -> None:
+    """A file system that does not answer takes its own root offline and holds up no other; nothing there is deleted.
+
+    When it answers again, what was about to be read is, and what came meanwhile.
+    """
+    if shutil.which("bindfs") is None:
+        pytest.skip("bindfs is not installed")
+    behind, root, other = tmp_path / "behind", tmp_path / at, tmp_path / "other"
+    for directory in (behind, root, other):
+        directory.mkdir(parents=True)
+    watched = tmp_path / at.split("/", maxsplit=1)[0]
+    (behind / "known.jpg").write_bytes(jpeg("known"))
+    with Mounts() as mounts:
+        bindfs = subprocess.Popen([*mounts.prefix, "bindfs", "-f", str(behind), str(root)])
+        until(lambda: str(root) in mounts.run("cat", "/proc/self/mounts"), "mounted", 10)
+        try:
+            rules = {"settle": {"network": 0.5}}
+            document = {"libraries": {"far": {"path": str(watched), **rules}, "near": {"path": str(other)}}}
+            with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
+                service = sluice.start()
+                service.wait_catalogued([root / "known.jpg"], FOUND_S)
+                (behind / "pending.jpg").write_bytes(jpeg("pending"))
+                time.sleep(STEP_S)
+                bindfs.send_signal(signal.SIGSTOP)
+                (behind / "meanwhile.jpg").write_bytes(jpeg("meanwhile"))
+                for number in range(3):
+                    (other / f"{number}.jpg").write_bytes(jpeg(f"near {number}"))
+                service.wait(lambda: sluice.root(watched)["state"] == "offline", "the loss is shown", FOUND_S)
+                assert str(root) in sluice.root(watched)["reason"]
+                service.wait_catalogued([other / f"{number}.jpg" for number in range(3)], FOUND_S)
+                (other / "later.jpg").write_bytes(jpeg("near, later"))
+                with sluice.follow() as follower:
+                    follower.wait_created([other / "later.jpg"], STEP_S * 2)
+                bindfs.send_signal(signal.SIGCONT)
+                service.wait_catalogued([root / "pending.jpg", root / "meanwhile.jpg"], FOUND_S)
+                assert sluice.root(watched)["state"] == "online"
+                assert not sluice.events("file.deleted", "file.modified")
+                assert len(sluice.events("file.created")) == 7
+                service.stop()
+        finally:
+            bindfs.send_signal(signal.SIGCONT)
+            bindfs.kill()
+            bindfs.wait(timeout=10)
 
 
 def test_check_names_the_proof(tmp_path: Path) -> None:

@@ -57,14 +57,14 @@ class Chunks:
         for here, looks in chunk.groups:
             self._open.setdefault((chunk.root.id, here.directory), []).append(chunk)
             groups.append((here.directory, here.has_held, [tuple(look) for look in looks]))
-        self._parts.workers.submit(Lane.BULK, chunk, "look", (tuple(chunk.root.spec), False, groups))
+        self._parts.workers.submit(Lane.BULK, chunk, "look", (tuple(chunk.root.spec), False, groups), chunk.root.id)
 
     def take(self, chunk: Chunk, directories: list[bytes], number: int) -> None:
         """Have new directories listed and read in one job; they are under way from now on."""
         for directory in directories:
             self._open.setdefault((chunk.root.id, directory), []).append(chunk)
         payload = (tuple(chunk.root.spec), number, directories)
-        self._parts.workers.submit(Lane.BULK, Taking(chunk, directories), "take", payload)
+        self._parts.workers.submit(Lane.BULK, Taking(chunk, directories), "take", payload, chunk.root.id)
 
     def taken(self, token: Taking, answer: Answer) -> None:
         """Record what was read together with its directory."""

@@ -12,7 +12,6 @@ Other threads talk to it through :meth:`Intake.post`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -499,6 +498,7 @@ class Intake:
 
     def remove(self, root: Watched) -> None:
         """Let a root go: what is under way of it is dropped, its rows stay."""
+        self.workers.trust(root.id)
         if root.source is not None:
             root.source.close()
             root.source = None
@@ -517,8 +517,14 @@ class Intake:
             self._log.warning("root_offline", library=root.library, path=text(root.path), reason=reason)
             self._set_state(root, RootState.OFFLINE, reason)
 
+    def hangs(self, root: Watched, reason: str) -> None:
+        """A root does not answer any more: nothing else may wait for it."""
+        self.workers.give_up(root.id)
+        self.offline(root, reason, keep_watching=True)
+
     def online(self, root: Watched) -> None:
         """A root is back as the same one: only what differs is read."""
+        self.workers.trust(root.id)
         if root.state is RootState.OFFLINE:
             self._log.info("root_online", library=root.library, path=text(root.path))
             departed, present = self.view.departed(root.id), self.view.present(root.id)
@@ -571,7 +577,6 @@ def _within_reach(root: Watched, sightings: Iterable[Sighting]) -> Iterator[Sigh
 
 def _kept(root: Watched) -> set[bytes]:
     """Mount points inside a root below which nothing counts as deleted at this moment."""
-    top = os.path.realpath(root.path).rstrip(b"/")
-    found = {mount.point[len(top) + 1 :] for mount in mounts_below(top)}
+    found = {mount.point[len(root.top) + 1 :] for mount in mounts_below(root.top)}
     there = {point for point, what in root.mounts.items() if what != BARE}
     return set(root.lost) | (there ^ found)

@@ -138,7 +138,7 @@ class Looks:
         look = Look(b"", 0, 0.0, 0, 0.0, None, None, True)
         groups = [(directory, False, [tuple(look._replace(name=name))]) for directory, name, _ in names]
         token = Noting(root, state, names, is_stale)
-        self._parts.workers.submit(Lane.EXPRESS, token, "look", (tuple(root.spec), True, groups))
+        self._parts.workers.submit(Lane.EXPRESS, token, "look", (tuple(root.spec), True, groups), root.id)
 
     def _note_held(self, now_s: float) -> None:
         while self._held and self._held[0][0] <= now_s:
@@ -165,7 +165,7 @@ class Looks:
             groups[-1][2].append(self._look(candidate))
         token = Looking(root, candidates, [(c.directory, c.name) for c in candidates], lane)
         payload = (tuple(root.spec), lane is Lane.EXPRESS, groups)
-        self._parts.workers.submit(lane, token, "look", payload, urgent=True)
+        self._parts.workers.submit(lane, token, "look", payload, root.id, urgent=True)
 
     def _look(self, candidate: Candidate) -> tuple[Any, ...]:
         known = None

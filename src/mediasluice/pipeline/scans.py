@@ -357,7 +357,7 @@ class Scan:
         self._listings += 1
         wanted = [(directory, known.get(directory), None) for directory in directories]
         token = Listing(self, root, directories, frozenset(known))
-        self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted))
+        self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted), root.id)
 
     def _take_new(self, root: Watched, directories: list[bytes]) -> None:
         """Directories that nobody knows yet, in a pass that has nothing to find out first: list and read in one job."""
@@ -424,7 +424,7 @@ class Scan:
         self._listings += 1
         directories = [directory for directory, _, _ in wanted]
         token = Listing(self, root, directories, frozenset(directories))
-        self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted))
+        self._intake.workers.submit(Lane.BULK, token, "list", (tuple(root.spec), self._number, wanted), root.id)
         return True
 
     def _all_known(self) -> Iterator[tuple[Watched, list[_KnownDirectory]]]:
@@ -566,7 +566,7 @@ class Scan:
         """Find out what is mounted: before files there are recorded, and before what is not there is called missing."""
         for root in {root.id: root for root, _ in self.scope}.values():
             self._mounting += 1
-            self._intake.workers.submit(Lane.BULK, Mounting(self, root), "mounted", (root.path,))
+            self._intake.workers.submit(Lane.BULK, Mounting(self, root), "mounted", (root.path,), root.id)
 
     def mounted(self, token: Mounting, answer: tuple[Sequence[tuple[bytes, bytes, int]], list[bytes]] | None) -> None:
         """Take what is mounted inside a root: where a file system is out of reach, its files are not missing."""
@@ -608,7 +608,7 @@ class Scan:
                 identity = (root.identity.filesystem, root.identity.ino)
                 mounts = [(point, what.filesystem, what.ino) for point, what in root.mounts.items()]
                 payload = (tuple(root.spec), identity, mounts, self.accept, part)
-                self._intake.workers.submit(Lane.BULK, Verifying(self, root, part), "absent", payload)
+                self._intake.workers.submit(Lane.BULK, Verifying(self, root, part), "absent", payload, root_id)
         if not self._verifying:
             self._mark_missing()
 

@@ -109,7 +109,7 @@ class Upkeep:
             groups = [(directory, False, looks) for directory, looks in directories.items()]
             self._filling += 1
             payload = (tuple(root.spec._replace(full=True)), False, groups)
-            self._parts.workers.submit(Lane.BULK, Filling(root, paths), "look", payload)
+            self._parts.workers.submit(Lane.BULK, Filling(root, paths), "look", payload, root_id)
         self._next_s = 0.0 if by_root else self._next_s
 
     def answered(self, token: Filling, answer: Answer) -> None:

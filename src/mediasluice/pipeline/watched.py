@@ -26,6 +26,7 @@ class Watched:
     id: RootId
     library: str
     path: bytes
+    top: bytes  # the same without symbolic links and slash at the end: as mount points name it
     rules: Rules
     names: NameRules
     junk: JunkRules

@@ -2,7 +2,8 @@
 
 Takes jobs ``(verb, payload)`` with a token; gives ``Answer`` values through ``drain``. One thread per
 process only moves frames. A process that dies is replaced; its job comes back as ``Answer`` with
-``died`` set, so that the caller can try its parts one by one.
+``died`` set, so that the caller can try its parts one by one. Jobs on a root that hangs can be given up: they come
+back like this too, and who is stuck in one of them is left behind, since the kernel may not even let it be killed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from mediasluice.pipeline.worker import DONE, PROGRESS, read_frame, write_frame
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mediasluice.model.flow import RootId
+
+CLOSE_S = 5.0  # chosen: longest wait at the end for a process that is stuck in the kernel; it dies when it gets out
 BULK_NICENESS = 15  # chosen: beside a service that must answer, bulk reading takes what is left of the processors
 
 
@@ -50,6 +54,11 @@ class Busy(NamedTuple):
     token: object
     since_s: float
     read: int
+    lane: Lane
+    root: RootId | None
+
+
+_Job = tuple[object, str, object, "RootId | None"]
 
 
 class Workers:
@@ -60,35 +69,48 @@ class Workers:
         self._answers: dict[Lane, deque[Answer]] = {lane: deque() for lane in Lane}
         self._busy: dict[int, Busy] = {}
         self._closing = False
-        self._queues: dict[Lane, queue.PriorityQueue[tuple[int, int, tuple[object, str, object] | None]]] = {
+        self._queues: dict[Lane, queue.PriorityQueue[tuple[int, int, _Job | None]]] = {
             lane: queue.PriorityQueue() for lane in Lane
         }
         self._count = 0
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()  # over the counts, and over who is busy with what
+        self._given_up: set[RootId] = set()
         self._outstanding = dict.fromkeys(Lane, 0)
         self._sizes: Mapping[Lane, int] = {Lane.BULK: bulk, Lane.EXPRESS: express}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._threads = [
-            threading.Thread(
-                target=self._serve,
-                args=(index, lane, BULK_NICENESS if lane is Lane.BULK else 0),
-                name=f"worker-{lane.value}-{index}",
-                daemon=True,
-            )
-            for index, lane in enumerate([Lane.BULK] * bulk + [Lane.EXPRESS] * express)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: dict[int, threading.Thread] = {}
+        self._hired = 0
+        for lane in [Lane.BULK] * bulk + [Lane.EXPRESS] * express:
+            self._hire(lane)
 
-    def submit(self, lane: Lane, token: object, verb: str, payload: object, *, urgent: bool = False) -> None:
-        """Queue a job; its answer comes out of :meth:`drain` with the same token."""
+    def submit(
+        self, lane: Lane, token: object, verb: str, payload: object, root: RootId | None = None, *, urgent: bool = False
+    ) -> None:
+        """Queue a job; its answer comes out of :meth:`drain` with the same token. ``root``: whose files it is about."""
         if not self._sizes[lane]:
             lane = Lane.BULK
-        with self._counting:
+        with self._lock:
             self._count += 1
             self._outstanding[lane] += 1
             order = self._count
-        self._queues[lane].put((0 if urgent else 1, order, (token, verb, payload)))
+        self._queues[lane].put((0 if urgent else 1, order, (token, verb, payload, root)))
+
+    def give_up(self, root: RootId) -> None:
+        """Do nothing more on a root that hangs: its jobs died, and others take the places of those that are stuck."""
+        with self._lock:
+            self._given_up.add(root)
+            stuck = {index: busy for index, busy in self._busy.items() if busy.root == root}
+            for index in stuck:
+                del self._busy[index], self._threads[index]
+        for index, busy in stuck.items():
+            self._processes.pop(index).kill()
+            self._hire(busy.lane)
+            self._answer(busy.lane, Answer(busy.token, None, died=True))
+
+    def trust(self, root: RootId) -> None:
+        """A root answers again."""
+        with self._lock:
+            self._given_up.discard(root)
 
     def drain(self, bulk: int = 1) -> list[Answer]:
         """The answers about arrivals that came since the last call, and the oldest ones of bulk, so many at most."""
@@ -126,12 +148,26 @@ class Workers:
                 self._queues[lane].put((-1, 0, None))
         for process in list(self._processes.values()):
             process.kill()  # read-only workers: nothing to finish
-        for thread in self._threads:
-            thread.join()
+        end_s = time.monotonic() + CLOSE_S
+        for thread in list(self._threads.values()):
+            thread.join(max(0.0, end_s - time.monotonic()))
 
-    def _serve(self, index: int, lane: Lane, niceness: int) -> None:
+    def _hire(self, lane: Lane) -> None:
+        index, self._hired = self._hired, self._hired + 1
+        name = f"worker-{lane.value}-{index}"
+        thread = threading.Thread(target=self._serve, args=(index, lane), name=name, daemon=True)
+        self._threads[index] = thread
+        thread.start()
+
+    def _answer(self, lane: Lane, answer: Answer) -> None:
+        with self._lock:
+            self._outstanding[lane] -= 1
+        self._answers[lane].append(answer)
+        self._wake()
+
+    def _serve(self, index: int, lane: Lane) -> None:
         """Body of one thread: start the process here, so that the parent death signal follows this thread."""
-        jobs = self._queues[lane]
+        jobs, niceness = self._queues[lane], BULK_NICENESS if lane is Lane.BULK else 0
         process = self._spawn(index, niceness)
         while not self._closing:
             entry = jobs.get()[2]
@@ -140,17 +176,23 @@ class Workers:
             if process.poll() is not None:  # it was killed while it had nothing to do
                 _end(process)
                 process = self._spawn(index, niceness)
-            token, verb, payload = entry
-            self._busy[index] = Busy(token, time.monotonic(), 0)
+            token, verb, payload, root = entry
+            with self._lock:
+                is_given_up = root in self._given_up
+                if not is_given_up:
+                    self._busy[index] = Busy(token, time.monotonic(), 0, lane, root)
+            if is_given_up:
+                self._answer(lane, Answer(token, None, died=True))
+                continue
             answer = self._ask(index, process, token, verb, payload)
-            del self._busy[index]
+            with self._lock:
+                is_left_behind = self._busy.pop(index, None) is None
+            if is_left_behind:  # another thread has its place, and answered for it
+                break
             if answer.died and not self._closing:
                 _end(process)
                 process = self._spawn(index, niceness)
-            with self._counting:
-                self._outstanding[lane] -= 1
-            self._answers[lane].append(answer)
-            self._wake()
+            self._answer(lane, answer)
         _end(process)
 
     def _spawn(self, index: int, niceness: int) -> subprocess.Popen[bytes]:
@@ -171,7 +213,7 @@ class Workers:
             while (frame := read_frame(process.stdout.fileno())) is not None:
                 code, value = frame
                 if code == PROGRESS:
-                    self._busy[index] = self._busy[index]._replace(read=value)
+                    self._progressed(index, value)
                 elif code == DONE:
                     return Answer(token, value)
                 else:
@@ -179,6 +221,11 @@ class Workers:
         except BrokenPipeError:
             pass  # the process ended before it took the job: the same as ending while it worked
         return Answer(token, None, died=True)
+
+    def _progressed(self, index: int, read: int) -> None:
+        with self._lock:
+            if index in self._busy:
+                self._busy[index] = self._busy[index]._replace(read=read)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

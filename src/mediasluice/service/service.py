@@ -19,6 +19,7 @@ from mediasluice.errors import RootUnusable, SluiceError
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
+from mediasluice.service.probing import Probe
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
+PROBE_S = 0.2  # chosen: longest wait for the answer of one root while others are still to be asked
+HANGS_S = 15.0  # chosen: a disk that has to spin up first answers within ten seconds
 ANSWER_S = 5.0  # longest wait for the intake thread
 
 
@@ -152,7 +155,7 @@ class Service:
         """Make a root of a library; ``beside`` are the roots that are there already."""
         row = writer.call(lambda catalogue: catalogue.register(library, None))
         had_files = row.has_files or writer.call(lambda catalogue: bool(catalogue.departed([row.id], 1)))
-        check = self._check(library.path, row.identity, had_files=had_files)
+        check = check_root(library.path, row.identity, had_files=had_files)
         if check.online:
             identity = self._tell_apart(writer, row.id, library.path, row.identity or check.identity, beside)
             row = row._replace(identity=identity)
@@ -211,9 +214,6 @@ class Service:
         above = here.rstrip(b"/") + b"/"
         return (root.rstrip(b"/") + b"/" + data[len(above) :],) if data.startswith(above) else ()
 
-    def _check(self, path: bytes, known: RootIdentity | None, *, had_files: bool) -> RootCheck:
-        return check_root(path, known, had_files=had_files)
-
     def _run_intake(self) -> None:
         self._host.intake.run()
         if self._host.intake.failure is not None:
@@ -264,28 +264,39 @@ class Service:
         return True
 
     def _watch_roots(self) -> None:
-        """Ask every root now and then whether it is still itself; a hanging mount hangs only this thread."""
+        """Ask every root now and then whether it is still itself."""
         ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]] = {}  # what was mounted inside each root
-        for root in list(self._host.intake.roots.values()):
+        probes: dict[RootId, Probe] = {}
+        for root in self._known():
             self._watch_ground(root, ground)
         while not self._stopping.wait(MONITOR_S):
-            for root in list(self._host.intake.roots.values()):
+            for root in self._known():
                 if root.mode is WatchMode.OFF or self._stopping.is_set():
                     continue
-                was_offline = root.state is RootState.OFFLINE
-                check = self._check(root.path, root.identity, had_files=was_offline and not root.baseline)
-                if check.online != (not was_offline):
-                    try:
-                        self._root_changed(root, check)
-                    except (OSError, SluiceError) as error:  # it went away again: the next round says more
-                        self.log.warning("root_unsteady", library=root.library, reason=str(error))
-                elif check.online:
-                    self._watch_ground(root, ground)
+                probe = probes.get(root.id)
+                if probe is None or probe.root is not root:
+                    probe = probes[root.id] = Probe(root)
+                if probe.ends_within(PROBE_S):
+                    del probes[root.id]
+                    self._probed(root, probe, ground)
+                elif probe.age_s > HANGS_S and (root.state is not RootState.OFFLINE or root.reason != probe.reason):
+                    self._host.intake.post(partial(self._host.intake.hangs, root, probe.reason))
+
+    def _probed(
+        self, root: Watched, probe: Probe, ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]]
+    ) -> None:
+        check = probe.check
+        if check.online != (root.state is not RootState.OFFLINE):
+            try:
+                self._root_changed(root, check)
+            except (OSError, SluiceError) as error:  # it went away again: the next round says more
+                self.log.warning("root_unsteady", library=root.library, reason=str(error))
+        elif check.online:
+            self._watch_ground(root, ground)
 
     def _watch_ground(self, root: Watched, ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]]) -> None:
         """A mount makes no event: see whether something was mounted or unmounted inside a root since the last look."""
-        top = os.path.realpath(root.path).rstrip(b"/")
-        now = {(mount.point[len(top) + 1 :], mount.id) for mount in mounts_below(top)}
+        now = {(mount.point[len(root.top) + 1 :], mount.id) for mount in mounts_below(root.top)}
         found = {point for point, _ in now} & root.lost  # mounted, and not known to be back: the numbers are used again
         before, found_before = ground.setdefault(root.id, (now, found))
         ground[root.id] = (now, found)

@@ -105,6 +105,7 @@ class InotifySource:
     ) -> None:
         self._id = root_id
         self._path = path.rstrip(b"/") or b"/"
+        self._top = os.path.realpath(path).rstrip(b"/")  # asked once: later the root may hang
         self._rules = rules
         self._readers = readers
         self._budget = budget
@@ -186,9 +187,8 @@ class InotifySource:
                     places[join(outer, name)] = reason
             watches = len(self._table) if self._instance is not None else 0
             overflows, ended = self._overflows, self._ended
-        inside = os.path.realpath(self._path).rstrip(b"/")
-        for mount in mounts_below(inside):
-            below = mount.point[len(inside) + 1 :]
+        for mount in mounts_below(self._top):
+            below = mount.point[len(self._top) + 1 :]
             if not mount.events_complete and self._rules.directory(below) is None:
                 places.setdefault(below, f"{mount.type} mount: others may write behind it")
         reasons = [ended] if ended else []

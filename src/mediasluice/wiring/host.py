@@ -6,6 +6,7 @@ pipeline, connected and not started.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -156,6 +157,7 @@ def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings
         id=row.id,
         library=library.name,
         path=library.path,
+        top=os.path.realpath(library.path).rstrip(b"/"),
         rules=rules,
         names=NameRules(library.path, include=rules.include, exclude=rules.exclude, recursive=rules.recursive, own=own),
         junk=JunkRules(rules.junk, rules.junk_exclude_extensions),

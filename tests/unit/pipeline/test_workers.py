@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mediasluice.model.flow import RootId
 from mediasluice.pipeline.outcomes import Code
 from mediasluice.pipeline.worker import DONE, FAILED, read_frame, write_frame
 from mediasluice.pipeline.workers import Answer, Lane, Workers
@@ -106,6 +107,31 @@ def test_a_worker_that_died_idle_is_replaced(tmp_path: Path) -> None:
         until_gone(waking.workers.pids())
         waking.workers.submit(Lane.BULK, 2, "list", (tuple(spec(tmp_path)), 1, []))
         assert waking.answer().value == []
+
+
+def test_a_root_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """Its jobs, the one under way and those that wait, come back as died, and others are done by a stand-in."""
+    hung, other = RootId(1), RootId(2)
+    with (tmp_path / "big.bin").open("wb") as file:
+        file.truncate(400 << 30)
+    empty: tuple[object, ...] = (tuple(spec(tmp_path)), 1, [])
+    with running() as waking:
+        waking.workers.submit(Lane.BULK, 1, "look", look_job(tmp_path, b"big.bin"), hung)
+        pause = threading.Event()
+        while not waking.workers.busy():
+            pause.wait(0.02)
+        stuck = waking.workers.pids()
+        os.kill(stuck[0], signal.SIGSTOP)  # no answer, whatever happens to its files
+        waking.workers.submit(Lane.BULK, 2, "list", empty, hung)
+        waking.workers.submit(Lane.BULK, 3, "list", empty, other)
+        waking.workers.give_up(hung)
+        answers = [waking.answer() for _ in range(3)]
+        assert [(answer.token, answer.died) for answer in answers] == [(1, True), (2, True), (3, False)]
+        assert waking.workers.outstanding(Lane.BULK) == 0
+        until_gone(stuck)
+        waking.workers.trust(hung)
+        waking.workers.submit(Lane.BULK, 4, "list", empty, hung)
+        assert not waking.answer().died
 
 
 def test_a_bug_is_told() -> None:

@@ -104,8 +104,8 @@ class Workers:
                 del self._busy[index], self._threads[index]
         for index, busy in stuck.items():
             self._processes.pop(index).kill()
-            self._hire(busy.lane)
             self._answer(busy.lane, Answer(busy.token, None, died=True))
+            self._hire(busy.lane)
 
     def trust(self, root: RootId) -> None:
         """A root answers again."""

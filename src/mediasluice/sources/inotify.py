@@ -56,9 +56,6 @@ LISTED_AT_ONCE = 5_000  # chosen: files of one new tree that are reported one by
 VISITS = 500  # chosen: directories walked per call of read(), about 10 ms
 TURN_S = 0.1  # chosen: longest wait of start() for a thread that asked for the lock to take it
 
-_IGNORE_FILE_TEXT = text(IGNORE_FILE)
-
-
 class _Left(NamedTuple):
     """The first half of a rename that waits for the second."""
 
@@ -531,12 +528,7 @@ class InotifySource:
             directory = self._watch(above, name, path, now) if name else above
             if walk.top is None:
                 walk.top = directory
-            opened = open_directory(self._path, path)
-            try:
-                with os.scandir(opened) as entries:
-                    self._list(walk, directory, path, entries, now)
-            finally:
-                os.close(opened)
+            self._list_at(walk, directory, path, now)
         except OSError as error:
             # What is gone meanwhile is no loss: if it went elsewhere, an event in the queue says so.
             if error.errno not in GONE:
@@ -558,17 +550,32 @@ class InotifySource:
         self._depart_namesake(path, now)
         return directory
 
+    def _list_at(self, walk: _Walk, directory: Directory, path: bytes, now: float) -> None:
+        """List what is at a path. It was no link when it was watched; should one come there now, an event says so."""
+        try:
+            with os.scandir(self._path + b"/" + path) as entries:
+                self._list(walk, directory, path, entries, now)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            opened = open_directory(self._path, path)
+            try:
+                with os.scandir(b"/proc/self/fd/%d/." % opened) as entries:
+                    self._list(walk, directory, path, entries, now)
+            finally:
+                os.close(opened)
+
     def _list(
-        self, walk: _Walk, directory: Directory, path: bytes, entries: Iterator[os.DirEntry[str]], now: float
+        self, walk: _Walk, directory: Directory, path: bytes, entries: Iterator[os.DirEntry[bytes]], now: float
     ) -> None:
         names = []
         ignore_file = False
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                walk.stack.append((directory, os.fsencode(entry.name)))
+                walk.stack.append((directory, entry.name))
             elif walk.listing:
-                names.append(os.fsencode(entry.name))
-            elif entry.name == _IGNORE_FILE_TEXT:
+                names.append(entry.name)
+            elif entry.name == IGNORE_FILE:
                 ignore_file = True
         if ignore_file or IGNORE_FILE in names:
             self._rules.refresh(path)

@@ -29,6 +29,8 @@ from mediasluice.model.flow import IdentifiedFile
 
 _KIND = {kind: kind.value for kind in Kind}  # SQLite binds a plain str ten times faster than an enum member
 
+_IS_GONE = 2
+
 CANDIDATES = 64
 """Files with equal content that are compared to find the best one, chosen: bounds the work where thousands of
 equal files leave at once; any of them is right then."""
@@ -44,16 +46,26 @@ _CREATED = (
     " SELECT 'file.created', at_us, id, version, dir, name, size, content, ? FROM file"
     " WHERE id BETWEEN ? AND ? ORDER BY id"
 )
-# For files whose content is known already: another copy, whether a row has the same inode, whether one is gone.
+# For files whose content is known already: "number copy flags" with another copy or 0; 1: a row has the same inode,
+# 2: one is gone. As one text for each block, because each row that is fetched may cost a turn at the interpreter lock.
 _COPIES = Rows(
     "WITH pair (number, content, ino) AS (VALUES {})"
-    " SELECT number, other.id, other.dir, other.name,"
-    " EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
-    " AND f.ino = pair.ino AND f.ino <> 0),"
-    " EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.gone_us IS NOT NULL)"
-    " FROM pair LEFT JOIN file other ON other.id = (SELECT f.id FROM file f WHERE f.content = pair.content"
-    " AND f.state = 'catalogued' AND (f.ino <> pair.ino OR f.ino = 0) LIMIT 1)"
-    " WHERE number IS NOT NULL",
+    " SELECT group_concat(number || ' ' ||"
+    " ifnull((SELECT f.id FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
+    " AND (f.ino <> pair.ino OR f.ino = 0) LIMIT 1), 0) || ' ' ||"
+    " (EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.state = 'catalogued'"
+    " AND f.ino = pair.ino AND f.ino <> 0)"
+    " + 2 * EXISTS (SELECT 1 FROM file f WHERE f.content = pair.content AND f.gone_us IS NOT NULL)))"
+    " FROM pair WHERE number IS NOT NULL",
+    "(?, ?, ?)",
+)
+_DUPLICATES = Rows(
+    "INSERT INTO event"
+    " (type, at_us, file, version, dir, name, old_dir, old_name, size, content, origin, data)"
+    " WITH pair (file, copy, origin) AS (VALUES {})"
+    " SELECT 'file.duplicate', f.at_us, f.id, f.version, f.dir, f.name, copy.dir, copy.name, f.size, f.content,"
+    " pair.origin, '{{\"of\":' || copy.id || '}}'"
+    " FROM pair CROSS JOIN file f ON f.id = pair.file CROSS JOIN file copy ON copy.id = pair.copy",
     "(?, ?, ?)",
 )
 _GONE = Rows(
@@ -62,10 +74,6 @@ _GONE = Rows(
     "(?, ?)",
 )
 _WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id = f.dir JOIN root r ON r.id = d.root"
-
-
-_Copy = tuple[int, int, bytes]
-"""Another file with the same content: its id, its directory's id and its name."""
 
 
 def record(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
@@ -96,12 +104,13 @@ def _record_new(
 ) -> dict[int, Verdict]:
     """Record those files that are certainly new; gives their verdicts by index. The others are left."""
     rows, left, asked = _rows_of_new(ledger, files, contents, first_new, at_us)
-    copies: dict[int, _Copy] = {}
-    for index, other, other_dir, other_name, is_same, is_gone in _COPIES.ask(ledger.connection, asked):
-        if is_gone or (is_same and (other is None or files[index].links == 1)):
-            left.add(index)  # it may be a file that was elsewhere
-        elif other is not None:
-            copies[index] = other, other_dir, other_name
+    copies: dict[int, int] = {}  # index: the id of another file with the same content
+    for (found,) in _COPIES.ask(ledger.connection, asked):
+        for index, copy, flags in [map(int, answer.split(" ")) for answer in found.split(",")]:
+            if flags >= _IS_GONE or (flags and (not copy or files[index].links == 1)):
+                left.add(index)  # it may be a file that was elsewhere
+            elif copy:
+                copies[index] = copy
     if ledger.some_departed():  # one that was never read in full is known by its quick digest only
         left.update(row[0] for row in _GONE.ask(ledger.connection, [(index, files[index].quick) for index in rows]))
     if left:
@@ -113,17 +122,9 @@ def _record_new(
         return {}
     _find_twins(rows, copies)
     _tell_created(ledger, files, rows)
-    tell = ledger.tell_duplicate
-    verdicts: dict[int, Verdict] = {}
-    for index, row in rows.items():
-        number = row[0]
-        copy = copies.get(index)
-        if copy is None:
-            verdicts[index] = Verdict(number, 1, Outcome.CREATED, None)
-        else:
-            verdicts[index] = Verdict(number, 1, Outcome.CREATED, copy[0])
-            tell(number, 1, (row[1], row[2]), copy, row[3], row[9], files[index].origin.value, at_us)
-    return verdicts
+    duplicates = [(row[0], copies[index], files[index].origin.value) for index, row in rows.items() if index in copies]
+    _DUPLICATES.insert(ledger.connection, duplicates)
+    return {index: Verdict(row[0], 1, Outcome.CREATED, copies.get(index)) for index, row in rows.items()}
 
 
 def _tell_created(ledger: Ledger, files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]]) -> None:
@@ -191,7 +192,7 @@ def _leave_followers(files: Sequence[IdentifiedFile], left: set[int]) -> None:
             paths.add((file.root, file.old_directory, file.old_name))
 
 
-def _find_twins(rows: dict[int, tuple[Any, ...]], copies: dict[int, _Copy]) -> None:
+def _find_twins(rows: dict[int, tuple[Any, ...]], copies: dict[int, int]) -> None:
     """Add to ``copies`` what equals an earlier one of ``rows``. Names of one inode are no copies."""
     firsts: dict[int, tuple[Any, ...]] = {}
     for index, row in rows.items():
@@ -200,7 +201,7 @@ def _find_twins(rows: dict[int, tuple[Any, ...]], copies: dict[int, _Copy]) -> N
             continue
         first = firsts.setdefault(content, row)
         if first is not row and index not in copies and (not row[6] or row[6] != first[6]):
-            copies[index] = first[0], first[1], first[2]
+            copies[index] = first[0]
 
 
 # -- one by one ---------------------------------------------------------------------------------

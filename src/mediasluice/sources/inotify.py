@@ -56,6 +56,7 @@ LISTED_AT_ONCE = 5_000  # chosen: files of one new tree that are reported one by
 VISITS = 500  # chosen: directories walked per call of read(), about 10 ms
 TURN_S = 0.1  # chosen: longest wait of start() for a thread that asked for the lock to take it
 
+
 class _Left(NamedTuple):
     """The first half of a rename that waits for the second."""
 

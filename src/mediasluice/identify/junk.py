@@ -29,6 +29,9 @@ DEFAULT_PATTERNS = (
 )
 
 
+_IS_END = re.compile(r"\*[^][*?]+")
+
+
 class JunkRules:
     """Patterns and exclusions, compiled once. Upper and lower case are the same everywhere."""
 
@@ -38,10 +41,13 @@ class JunkRules:
         # One expression for all: a name that matches nothing, which is nearly every name, costs one search.
         alternatives = "|".join(f"({translate(pattern)})" for pattern in self._patterns)
         self._any = re.compile(alternatives, re.IGNORECASE) if alternatives else None
+        # Most patterns are "*.ext": where all are, most names are done by comparing their ends.
+        ends = [pattern[1:] for pattern in self._patterns if pattern.isascii() and _IS_END.fullmatch(pattern)]
+        self._ends = tuple(end.lower().encode() for end in ends) if len(ends) == len(self._patterns) else None
 
     def match(self, name: bytes) -> str | None:
         """``pattern: GLOB`` with the first pattern that fits, as it was configured; None for a file to keep."""
-        if self._any is None:
+        if self._any is None or (self._ends is not None and name.isascii() and not name.lower().endswith(self._ends)):
             return None
         text = os.fsdecode(name)
         found = self._any.match(text)

@@ -151,11 +151,11 @@ def _take(ground: _Ground, number: int, directory: bytes) -> Outcome:
     rest: list[tuple[bytes, tuple[int, int, int, int]]] = []
     for name, length, modified, changed, ino, links in entries:
         key = (ino, length, modified, changed)
-        reason = names.unread(name, key)
-        if reason is not None:
+        values = taken.get(name)
+        if values is not None and names.junk(name) is None:  # nothing was taken where a name is held
+            ready.append((name, key, links, *values))
+        elif (reason := names.unread(name, key)) is not None:
             unread.append((name, key, links, reason[0].value, reason[1]))
-        elif name in taken:
-            ready.append((name, key, links, *taken[name]))
         else:
             rest.append((name, key))
     return (Code.TAKEN, directory, signature, mtime_ns, below, files, size, ignored, len(errors), unread, ready, rest)

@@ -20,7 +20,7 @@ class NameGate:
     """The gates for the files of one directory: what its own path says is asked once."""
 
     def __init__(self, junk: JunkRules, stale_after_s: float, directory: bytes) -> None:
-        self._junk = junk
+        self.junk = junk.match
         self._stale_after_s = stale_after_s
         self._held_here = held_by(b"_", directory)
 
@@ -35,6 +35,6 @@ class NameGate:
             if time.time() - max(key[2], key[3]) / 1e9 >= self._stale_after_s:
                 return FileState.JUNK, f"stale temporary name: {held}"
             return FileState.HELD, f"temporary name: {held}"
-        if (pattern := self._junk.match(name)) is not None:
+        if (pattern := self.junk(name)) is not None:
             return FileState.JUNK, pattern
         return None if key[1] else (FileState.EMPTY, "no bytes yet")

@@ -88,12 +88,14 @@ def _record_run(ledger: Ledger, files: Sequence[IdentifiedFile], at_us: int) -> 
     first_new = ledger.contents.next
     contents = ledger.contents.ids(files)
     verdicts = _record_new(ledger, files, contents, first_new, at_us)
-    for index, file in enumerate(files):
-        if index not in verdicts:
-            content = None if file.digests is None else contents[file.digests.blake3]
-            verdicts[index] = _record_one(ledger, file, content, at_us)
+    if len(verdicts) < len(files):
+        for index, file in enumerate(files):
+            if index not in verdicts:
+                content = None if file.digests is None else contents[file.digests.blake3]
+                verdicts[index] = _record_one(ledger, file, content, at_us)
+        verdicts = dict(sorted(verdicts.items()))
     ledger.flush()
-    return [verdicts[index] for index in range(len(files))]
+    return list(verdicts.values())
 
 
 # -- together -----------------------------------------------------------------------------------
@@ -124,7 +126,8 @@ def _record_new(
     _tell_created(ledger, files, rows)
     duplicates = [(row[0], copies[index], files[index].origin.value) for index, row in rows.items() if index in copies]
     _DUPLICATES.insert(ledger.connection, duplicates)
-    return {index: Verdict(row[0], 1, Outcome.CREATED, copies.get(index)) for index, row in rows.items()}
+    make, created, copy_of = Verdict._make, Outcome.CREATED, copies.get
+    return {index: make((row[0], 1, created, copy_of(index))) for index, row in rows.items()}
 
 
 def _tell_created(ledger: Ledger, files: Sequence[IdentifiedFile], rows: dict[int, tuple[Any, ...]]) -> None:

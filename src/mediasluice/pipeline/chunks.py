@@ -77,18 +77,24 @@ class Chunks:
             return
         origin = Origin.BASELINE if root.baseline else scan.origin
         files: list[IdentifiedFile] = []
+        make, key_of, digests_of, number = IdentifiedFile._make, ChangeKey._make, Digests._make, root.id
         for here, read in scan.taken(chunk, answer.value):
             directory = here.directory
-            for name, key, links, kind, blake3, xxh128 in read:
-                if len(tracker) and tracker.holds(root.id, directory, name):
-                    here.clean = False  # an event told of it before: its own look is to come
-                    continue
-                files.append(
-                    IdentifiedFile(
-                        root.id, directory, name, ChangeKey._make(key), links, origin, False, KINDS[kind],
-                        xxh128, Digests(blake3, xxh128),
+            if len(tracker):
+                there = [found for found in read if not tracker.holds(number, directory, found[0])]
+                here.clean = here.clean and len(there) == len(
+                    read
+                )  # of the others an event told: their looks are to come
+                read = there  # noqa: PLW2901 - what is left of it
+            files += [
+                make(
+                    (
+                        number, directory, name, key_of(key), links, origin, False, KINDS[kind],
+                        xxh128, digests_of((blake3, xxh128, None, None, None)), None, None,
                     )
-                )  # fmt: skip
+                )
+                for name, key, links, kind, blake3, xxh128 in read
+            ]  # fmt: skip
         self._write(chunk, files)
 
     def touch(self, sighting: Sighting) -> None:

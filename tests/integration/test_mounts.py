@@ -152,6 +152,38 @@ def test_a_mount_that_hangs(tmp_path: Path, at: str) -> None:
             bindfs.wait(timeout=10)
 
 
+def test_a_mount_that_hangs_at_the_start(tmp_path: Path) -> None:
+    """The service starts without it, and takes it in when it answers."""
+    if shutil.which("bindfs") is None:
+        pytest.skip("bindfs is not installed")
+    behind, root, other = tmp_path / "behind", tmp_path / "mounted", tmp_path / "other"
+    for directory in (behind, root, other):
+        directory.mkdir()
+    (behind / "there.jpg").write_bytes(jpeg("there"))
+    (other / "near.jpg").write_bytes(jpeg("near"))
+    with Mounts() as mounts:
+        bindfs = subprocess.Popen([*mounts.prefix, "bindfs", "-f", str(behind), str(root)])
+        until(lambda: str(root) in mounts.run("cat", "/proc/self/mounts"), "mounted", 10)
+        time.sleep(STEP_S)  # what the kernel remembers of it is old by now
+        try:
+            bindfs.send_signal(signal.SIGSTOP)
+            rules = {"settle": {"network": 0.5}}
+            document = {"libraries": {"far": {"path": str(root), **rules}, "near": {"path": str(other)}}}
+            with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
+                service = sluice.start()
+                service.wait_catalogued([other / "near.jpg"], FOUND_S)
+                assert sluice.root(root)["state"] == "offline"
+                assert "hangs" in sluice.root(root)["reason"]
+                bindfs.send_signal(signal.SIGCONT)
+                service.wait_catalogued([root / "there.jpg"], FOUND_S)
+                assert sluice.root(root)["mode"] == "poll"
+                service.stop()
+        finally:
+            bindfs.send_signal(signal.SIGCONT)
+            bindfs.kill()
+            bindfs.wait(timeout=10)
+
+
 def test_check_names_the_proof(tmp_path: Path) -> None:
     """`sluice check` tells, per root, its mount type and which proof of a finished writer is in force."""
     with Mounts() as mounts:

@@ -1,6 +1,6 @@
-"""Ask one root whether it is still there, on a thread of its own: one that hangs in the kernel holds up nobody else.
+"""Ask roots whether they are there, each on a thread of its own: one that hangs in the kernel holds up nobody else.
 
-Takes a root; gives its :class:`RootCheck` when it has answered. Fails with: nothing.
+Takes roots or their paths; gives a :class:`RootCheck` when a root has answered. Fails with: nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,35 @@ from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import RootCheck, check_root
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mediasluice.pipeline.watched import Watched
+
+
+HANGS_S = 15.0  # chosen: a disk that has to spin up first answers within ten seconds
+
+
+def hanging(paths: Iterable[bytes]) -> frozenset[bytes]:
+    """Those of the paths that do not answer in time; waits so long at most, for all of them together."""
+    silent = set(paths)
+
+    def ask(path: bytes) -> None:
+        with suppress(OSError), os.scandir(path):
+            pass  # an error is an answer
+        silent.discard(path)
+
+    threads = [threading.Thread(target=ask, args=(path,), name="probe", daemon=True) for path in silent.copy()]
+    for thread in threads:
+        thread.start()
+    end_s = time.monotonic() + HANGS_S
+    for thread in threads:
+        thread.join(max(0.0, end_s - time.monotonic()))
+    return frozenset(silent)
+
+
+def why_hanging(path: bytes) -> str:
+    """The reason that is shown."""
+    return f"hangs: {text(path)} does not answer"
 
 
 class Probe:
@@ -40,7 +68,7 @@ class Probe:
     @property
     def reason(self) -> str:
         """Why the root cannot be used as long as there is no answer."""
-        return f"hangs: {text(self._asked)} does not answer"
+        return why_hanging(self._asked)
 
     def ends_within(self, limit_s: float) -> bool:
         """Wait so long at most; whether the answer is there."""

@@ -19,11 +19,11 @@ from mediasluice.errors import RootUnusable, SluiceError
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
-from mediasluice.service.probing import Probe
+from mediasluice.service.probing import HANGS_S, Probe, hanging, why_hanging
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
-from mediasluice.sources.roots import check_root, identity_of, refuse_overlap, told_apart
+from mediasluice.sources.roots import RootCheck, check_root, identity_of, refuse_overlap, told_apart
 from mediasluice.wiring import host as wiring
 
 if TYPE_CHECKING:
@@ -36,13 +36,11 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.writer import Writer
     from mediasluice.service.lock import DataLock
-    from mediasluice.sources.roots import RootCheck
 
 _T = TypeVar("_T")
 
 MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
 PROBE_S = 0.2  # chosen: longest wait for the answer of one root while others are still to be asked
-HANGS_S = 15.0  # chosen: a disk that has to spin up first answers within ten seconds
 ANSWER_S = 5.0  # longest wait for the intake thread
 
 
@@ -98,8 +96,10 @@ class Service:
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease must not end the process
         if self._is_service:
             sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
-        refuse_overlap({library.name: library.path for library in libraries})
-        self._refuse_overlap_with_known(libraries)
+        silent = hanging(library.path for library in libraries)
+        answering = [library for library in libraries if library.path not in silent]
+        refuse_overlap({library.name: library.path for library in answering})
+        self._refuse_overlap_with_known(answering)
         writer = wiring.writer(
             self.data,
             is_service=self._is_service,
@@ -111,8 +111,11 @@ class Service:
         try:
             roots: list[Watched] = []
             for library in libraries:
-                roots.append(self._register(writer, library, roots))
-            if all(root.identity is None for root in roots):
+                is_silent = library.path in silent
+                roots.append(
+                    self._begin_hanging(writer, library) if is_silent else self._register(writer, library, roots)
+                )
+            if all(root.identity is None and root.path not in silent for root in roots):
                 unseen = [
                     self._never_seen(writer, library, root.id, root.reason)
                     for library, root in zip(libraries, roots, strict=True)
@@ -161,7 +164,8 @@ class Service:
             row = row._replace(identity=identity)
         elif row.identity is None and not self._is_service:
             raise self._never_seen(writer, library, row.id, check.reason)
-        root = wiring.watched(library, row, check, self.settings, self._own(library.path))
+        top = os.path.realpath(library.path)
+        root = wiring.watched(library, row, check, self.settings, top, self._own(library.path, top))
         at_us = time.time_ns() // 1000
         if row.state is RootState.HELD and root.state is RootState.ONLINE:
             root.state, root.reason = row.state, row.reason
@@ -169,6 +173,20 @@ class Service:
         writer.call(lambda catalogue: catalogue.set_root(row.id, state=state, reason=reason, at_us=at_us))
         if root.state is RootState.OFFLINE:
             self.log.warning("root_offline", library=library.name, path=text(library.path), reason=root.reason)
+        return root
+
+    def _begin_hanging(self, writer: Writer, library: Library) -> Watched:
+        """Make a root that does not answer, without asking it for anything; it is made anew when it does."""
+        reason = why_hanging(library.path)
+        if not self._is_service:
+            message = f"library {library.name}: {reason}"
+            raise RootUnusable(message, path=text(library.path), hint="see what is wrong with its file system")
+        row = writer.call(lambda catalogue: catalogue.register(library, None))
+        check = RootCheck(False, reason, None)
+        root = wiring.watched(library, row._replace(identity=None), check, self.settings, library.path, ())
+        at_us = time.time_ns() // 1000
+        writer.call(lambda catalogue: catalogue.set_root(row.id, state=RootState.OFFLINE, reason=reason, at_us=at_us))
+        self.log.warning("root_offline", library=library.name, path=text(library.path), reason=reason)
         return root
 
     def _known(self) -> list[Watched]:
@@ -205,13 +223,13 @@ class Service:
         message = f"library {library.name}: {reason}"
         return RootUnusable(message, path=text(library.path), hint="create it or correct the path")
 
-    def _own(self, root: bytes) -> tuple[bytes, ...]:
+    def _own(self, root: bytes, top: bytes) -> tuple[bytes, ...]:
         """Our own folders below a root are never candidates."""
-        here, data = os.path.realpath(root), os.path.realpath(os.fsencode(self.data))
-        if here == data:
+        data = os.path.realpath(os.fsencode(self.data))
+        if top == data:
             message = "the data directory cannot be a root itself"
             raise RootUnusable(message, path=text(root), hint="choose another one with --data DIR")
-        above = here.rstrip(b"/") + b"/"
+        above = top.rstrip(b"/") + b"/"
         return (root.rstrip(b"/") + b"/" + data[len(above) :],) if data.startswith(above) else ()
 
     def _run_intake(self) -> None:

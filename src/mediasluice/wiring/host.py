@@ -6,7 +6,6 @@ pipeline, connected and not started.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -125,8 +124,10 @@ def may_read_in_full(settings: Settings) -> bool:
     return settings.fingerprints.full == "auto" or hours.contain(datetime.now().time())  # noqa: DTZ005 - in local time
 
 
-def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings, own: tuple[bytes, ...]) -> Watched:
-    """Compile the rules of a library and find out how its root can be watched."""
+def watched(
+    library: Library, row: RootRow, check: RootCheck, settings: Settings, top: bytes, own: tuple[bytes, ...]
+) -> Watched:
+    """Compile the rules of a library and find out how its root, which is at ``top`` in truth, can be watched."""
     rules = library.rules
     mount = mount_of(library.path if check.identity is not None else b"/")
     polled = rules.poll == "always" or (rules.poll == "auto" and not mount.events_complete)
@@ -157,7 +158,7 @@ def watched(library: Library, row: RootRow, check: RootCheck, settings: Settings
         id=row.id,
         library=library.name,
         path=library.path,
-        top=os.path.realpath(library.path).rstrip(b"/"),
+        top=top.rstrip(b"/"),
         rules=rules,
         names=NameRules(library.path, include=rules.include, exclude=rules.exclude, recursive=rules.recursive, own=own),
         junk=JunkRules(rules.junk, rules.junk_exclude_extensions),

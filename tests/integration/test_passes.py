@@ -117,11 +117,16 @@ def test_moved_while_nobody_watched(tmp_path: Path) -> None:
         assert {kind for kind, *_ in host.story(head)} == {"moved"}
 
 
+def put_thirty(top: Path) -> None:
+    """Thirty files, ten in each of the directories 0, 1 and 2."""
+    for number in range(30):
+        put(top / f"{number % 3}" / f"{number}.jpg")
+
+
 def test_too_much_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When too much is missing at once nothing is marked until a person agrees; then it is."""
     monkeypatch.setattr(scans, "BRAKE_COUNT", 10)
-    for number in range(30):
-        put(tmp_path / "in" / f"{number % 3}" / f"{number}.jpg")
+    put_thirty(tmp_path / "in")
     with once(tmp_path) as host:
         host.scan()
         head = host.head()
@@ -142,8 +147,7 @@ def test_too_much_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_held_roots_stay_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass over a part of a held root that misses little does not release it, nor a restart."""
     monkeypatch.setattr(scans, "BRAKE_COUNT", 10)
-    for number in range(30):
-        put(tmp_path / "in" / f"{number % 3}" / f"{number}.jpg")
+    put_thirty(tmp_path / "in")
     with once(tmp_path) as host:
         host.scan()
         head = host.head()

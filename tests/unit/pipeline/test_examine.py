@@ -246,13 +246,13 @@ def test_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", [False, True])
 def test_links(tmp_path: Path, policy: bool) -> None:  # noqa: FBT001 - the column of a table
     """A link inside the root is read only where links are followed; one that leads out, nowhere or round never."""
-    root = tmp_path / "root"
+    root = tmp_path / "inbox"
     root.mkdir()
     (tmp_path / "outside.jpg").write_bytes(jpeg("outside"))
     (root / "inside.jpg").write_bytes(jpeg("inside"))
     (root / "in").symlink_to("inside.jpg")
     (root / "out").symlink_to(tmp_path / "outside.jpg")
-    (root / "sneaky").symlink_to("../root/../outside.jpg")
+    (root / "sneaky").symlink_to("../inbox/../outside.jpg")
     (root / "nowhere").symlink_to("nothing")
     (root / "round").symlink_to("round")
     names = (b"in", b"out", b"sneaky", b"nowhere", b"round")

@@ -493,16 +493,17 @@ class Intake:
 
     def add(self, root: Watched) -> None:
         """Take on another root."""
+        self.workers.trust(root.id)
         root.mounts = self.view.mounts(root.id)
         self.roots[root.id] = root
 
     def remove(self, root: Watched) -> None:
         """Let a root go: what is under way of it is dropped, its rows stay."""
-        self.workers.trust(root.id)
         if root.source is not None:
             root.source.close()
             root.source = None
         self._drop(root)
+        self.workers.give_up(root.id)  # a job of it may hang, and nobody asks the root any more whether it does
         self.roots.pop(root.id, None)
 
     def offline(self, root: Watched, reason: str, *, keep_watching: bool = False) -> None:

@@ -68,13 +68,15 @@ def list_directory(
     the first files on the way, so that one call tells their status and reads them.
     """
     found = _Found(root, directory, follow_files=follow_files)
+    judged: Mapping[bytes, object] = {}  # names whose rules were asked before they were read
+    ignored: frozenset[bytes] = frozenset()
     try:
         with _scan(root, directory) as (own, descriptor, scan):
             found.is_stable = stable_inodes and device in (None, own.st_dev)
-            later = found.sort(scan, READ_AT_ONCE if read is not None else 0)
+            judged = later = found.sort(scan, READ_AT_ONCE if read is not None else 0)
             rules.saw(directory, found.ignore_file)
             if read is not None:
-                ignored = frozenset(rules.ignored(directory, list(later)))
+                ignored = frozenset(rules.ignored(directory, later))
                 others = [*ignored, *(entry[0] for entry in found.entries)]
                 opened = read(descriptor, own, [name for name in later if name not in ignored], others)
                 for name, item in later.items():
@@ -94,7 +96,7 @@ def list_directory(
         numbers = b"".join([pack(size, mtime, ctime, ino) for _, size, mtime, ctime, ino, _ in entries])
     refused = [name for name, _ in found.unreadable]
     signature = xxh3_128_digest(b"\0".join([rules.fingerprint(directory), numbers, *names, *refused]))
-    unwanted = frozenset(rules.ignored(directory, names))
+    unwanted = ignored.union(rules.ignored(directory, [name for name in names if name not in judged]))
     if unwanted:
         entries = [entry for entry in entries if entry[0] not in unwanted]
     same = signature == known

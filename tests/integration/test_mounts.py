@@ -17,7 +17,7 @@ import pytest
 from blake3 import blake3
 
 from tests.samples import jpeg
-from tests.service import Mounts, Sluice, until
+from tests.service import STOP_S, Mounts, Sluice, until
 
 QUIET_S = 6.0  # `settle.network`, lowered from 15 s to keep the test short
 STEP_S = 2.0  # pauses of the writer behind the mount: within the quiet period, far beyond a proven lease
@@ -152,36 +152,48 @@ def test_a_mount_that_hangs(tmp_path: Path, at: str) -> None:
             bindfs.wait(timeout=10)
 
 
-def test_a_mount_that_hangs_at_the_start(tmp_path: Path) -> None:
-    """The service starts without it, and takes it in when it answers."""
+def test_a_service_beside_a_mount_that_hangs(tmp_path: Path) -> None:
+    """It stops in time, starts without that root, and takes it in when it answers.
+
+    Two layers: what waits for the outer one cannot be killed, because that one waits for the inner one.
+    """
     if shutil.which("bindfs") is None:
         pytest.skip("bindfs is not installed")
-    behind, root, other = tmp_path / "behind", tmp_path / "mounted", tmp_path / "other"
-    for directory in (behind, root, other):
+    behind, between, root, other = (tmp_path / name for name in ("behind", "between", "mounted", "other"))
+    for directory in (behind, between, root, other):
         directory.mkdir()
     (behind / "there.jpg").write_bytes(jpeg("there"))
-    (other / "near.jpg").write_bytes(jpeg("near"))
     with Mounts() as mounts:
-        bindfs = subprocess.Popen([*mounts.prefix, "bindfs", "-f", str(behind), str(root)])
-        until(lambda: str(root) in mounts.run("cat", "/proc/self/mounts"), "mounted", 10)
-        time.sleep(STEP_S)  # what the kernel remembers of it is old by now
+        layers = []
         try:
-            bindfs.send_signal(signal.SIGSTOP)
+            for source, place in ((behind, between), (between, root)):
+                layers.append(subprocess.Popen([*mounts.prefix, "bindfs", "-f", str(source), str(place)]))
+                until(lambda place=place: str(place) in mounts.run("cat", "/proc/self/mounts"), "mounted", 10)  # type: ignore[misc]
             rules = {"settle": {"network": 0.5}}
             document = {"libraries": {"far": {"path": str(root), **rules}, "near": {"path": str(other)}}}
             with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
                 service = sluice.start()
-                service.wait_catalogued([other / "near.jpg"], FOUND_S)
-                assert sluice.root(root)["state"] == "offline"
-                assert "hangs" in sluice.root(root)["reason"]
-                bindfs.send_signal(signal.SIGCONT)
                 service.wait_catalogued([root / "there.jpg"], FOUND_S)
+                layers[0].send_signal(signal.SIGSTOP)
+                (behind / "meanwhile.jpg").write_bytes(jpeg("meanwhile"))
+                service.wait(lambda: sluice.root(root)["state"] == "offline", "the loss is shown", FOUND_S)
+                service.process.terminate()
+                assert service.process.wait(STOP_S) == 0  # its stuck workers end when the kernel lets go of them
+
+                (other / "near.jpg").write_bytes(jpeg("near"))
+                service = sluice.start()
+                service.wait_catalogued([other / "near.jpg"], FOUND_S)
+                assert "hangs" in sluice.root(root)["reason"]
+                layers[0].send_signal(signal.SIGCONT)
+                service.wait_catalogued([root / "there.jpg", root / "meanwhile.jpg"], FOUND_S)
                 assert sluice.root(root)["mode"] == "poll"
+                assert not sluice.events("file.deleted", "file.modified")
                 service.stop()
         finally:
-            bindfs.send_signal(signal.SIGCONT)
-            bindfs.kill()
-            bindfs.wait(timeout=10)
+            for layer in layers:
+                layer.send_signal(signal.SIGCONT)
+                layer.kill()
+                layer.wait(timeout=10)
 
 
 def test_check_names_the_proof(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -221,6 +222,22 @@ def what_is_mounted(payload: tuple[Any, ...]) -> tuple[list[tuple[bytes, bytes, 
     root = payload[0]
     found = [(point, what.filesystem, what.ino) for point, what in mounts_inside(root).items()]
     return found, list(bare_points(root))
+
+
+def is_there(payload: tuple[Any, ...], progress: Callable[[int], None]) -> tuple[bool, str | None, Any]:
+    """Ask whether a root and what is mounted inside it answer, and whether the root is the known one.
+
+    ``payload``: ``(root, its (file system, inode) or None, whether it had files, [mount point, ...])``, absolute paths.
+    Tells before each mount point which one it is about to ask. Gives the fields of a ``RootCheck``.
+    """
+    root, known, had_files, points = payload
+    check = check_root(root, None if known is None else RootIdentity(*known), had_files=had_files)
+    for number, point in enumerate(points if check.online else ()):
+        progress(number)
+        with suppress(OSError):  # what does not show what it did is found by a pass
+            os.stat(point)
+    found = check.identity
+    return check.online, check.reason, None if found is None else (found.filesystem, found.ino)
 
 
 def _is_absent(spec: Spec, directory: bytes, name: bytes) -> bool:

@@ -96,6 +96,7 @@ def main() -> None:
         "look": lambda payload: examine.look_at_files(payload, progress),
         "absent": examine.which_are_absent,
         "mounted": examine.what_is_mounted,
+        "there": lambda payload: examine.is_there(payload, progress),
     }
     while (job := read_frame(jobs)) is not None:
         verb, payload = job

@@ -61,6 +61,50 @@ class Busy(NamedTuple):
 _Job = tuple[object, str, object, "RootId | None"]
 
 
+class Process:
+    """One worker process. It ends with the thread that starts it; one question at a time."""
+
+    def __init__(self, niceness: int = 0) -> None:
+        command = [sys.executable, "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pipesize=PIPE_SIZE
+        )
+        self.pid = self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, as far as the kernel says."""
+        return self._process.poll() is None
+
+    def ask(self, verb: str, payload: object, progress: Callable[[int], None]) -> tuple[int, Any] | None:
+        """Have a job done; gives DONE and the result, or FAILED and the text of a bug; ``None`` if the process died."""
+        jobs, answers = self._process.stdin, self._process.stdout
+        if jobs is None or answers is None:  # Popen was given pipes; this is for the type checker
+            return None
+        try:
+            write_frame(jobs.fileno(), (verb, payload))
+            while (frame := read_frame(answers.fileno())) is not None:
+                code, value = frame
+                if code != PROGRESS:
+                    return code, value
+                progress(value)
+        except BrokenPipeError:
+            pass  # it ended before it took the job: the same as ending while it worked
+        return None
+
+    def kill(self) -> None:
+        """End it without waiting: one that is stuck in the kernel ends when it gets out."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """End it and give back what it held."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
 class Workers:
     """The processes, their threads and their queues. Thread-safe."""
 
@@ -77,7 +121,7 @@ class Workers:
         self._given_up: set[RootId] = set()
         self._outstanding = dict.fromkeys(Lane, 0)
         self._sizes: Mapping[Lane, int] = {Lane.BULK: bulk, Lane.EXPRESS: express}
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._processes: dict[int, Process] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._hired = 0
         for lane in [Lane.BULK] * bulk + [Lane.EXPRESS] * express:
@@ -138,7 +182,7 @@ class Workers:
 
     def pids(self) -> list[int]:
         """Process ids of the living workers."""
-        return [process.pid for process in list(self._processes.values()) if process.poll() is None]
+        return [process.pid for process in list(self._processes.values()) if process.is_alive]
 
     def close(self) -> None:
         """End all processes; jobs that were not started are forgotten."""
@@ -173,8 +217,8 @@ class Workers:
             entry = jobs.get()[2]
             if entry is None:
                 break
-            if process.poll() is not None:  # it was killed while it had nothing to do
-                _end(process)
+            if not process.is_alive:  # it was killed while it had nothing to do
+                process.end()
                 process = self._spawn(index, niceness)
             token, verb, payload, root = entry
             with self._lock:
@@ -190,48 +234,25 @@ class Workers:
             if is_left_behind:  # another thread has its place, and answered for it
                 break
             if answer.died and not self._closing:
-                _end(process)
+                process.end()
                 process = self._spawn(index, niceness)
             self._answer(lane, answer)
-        _end(process)
+        process.end()
 
-    def _spawn(self, index: int, niceness: int) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pipesize=PIPE_SIZE
-        )
-        self._processes[index] = process
+    def _spawn(self, index: int, niceness: int) -> Process:
+        process = self._processes[index] = Process(niceness)
         if self._closing:
             process.kill()
         return process
 
-    def _ask(self, index: int, process: subprocess.Popen[bytes], token: object, verb: str, payload: object) -> Answer:
-        if process.stdin is None or process.stdout is None:  # Popen was given pipes; this is for the type checker
+    def _ask(self, index: int, process: Process, token: object, verb: str, payload: object) -> Answer:
+        answer = process.ask(verb, payload, lambda read: self._progressed(index, read))
+        if answer is None:
             return Answer(token, None, died=True)
-        try:
-            write_frame(process.stdin.fileno(), (verb, payload))
-            while (frame := read_frame(process.stdout.fileno())) is not None:
-                code, value = frame
-                if code == PROGRESS:
-                    self._progressed(index, value)
-                elif code == DONE:
-                    return Answer(token, value)
-                else:
-                    return Answer(token, None, failure=value)
-        except BrokenPipeError:
-            pass  # the process ended before it took the job: the same as ending while it worked
-        return Answer(token, None, died=True)
+        code, value = answer
+        return Answer(token, value) if code == DONE else Answer(token, None, failure=value)
 
     def _progressed(self, index: int, read: int) -> None:
         with self._lock:
             if index in self._busy:
                 self._busy[index] = self._busy[index]._replace(read=read)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and give back what it held."""
-    process.kill()
-    process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()

@@ -1,63 +1,83 @@
-"""Ask roots whether they are there, each on a thread of its own: one that hangs in the kernel holds up nobody else.
+"""Ask roots whether they are there, in processes that may hang: what is stuck in the kernel holds up nobody else.
 
-Takes roots or their paths; gives a :class:`RootCheck` when a root has answered. Fails with: nothing.
+Takes roots; gives a :class:`RootCheck` when a root has answered. A process that waits for a root which hangs goes on
+waiting, and another one asks the other roots. Fails with: ``OSError`` where no process can be started.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mediasluice.model.paths import text
-from mediasluice.model.roots import RootState
+from mediasluice.model.roots import RootIdentity
+from mediasluice.pipeline.worker import DONE
+from mediasluice.pipeline.workers import Process
 from mediasluice.sources.mounts import mounts_below
-from mediasluice.sources.roots import RootCheck, check_root
+from mediasluice.sources.roots import RootCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mediasluice.pipeline.watched import Watched
-
+    from collections.abc import Sequence
 
 HANGS_S = 15.0  # chosen: a disk that has to spin up first answers within ten seconds
 
 
-def hanging(paths: Iterable[bytes]) -> frozenset[bytes]:
-    """Those of the paths that do not answer in time; waits so long at most, for all of them together."""
-    silent = set(paths)
+class Probes:
+    """The processes that ask; call it from threads that live as long as it is needed."""
 
-    def ask(path: bytes) -> None:
-        with suppress(OSError), os.scandir(path):
-            pass  # an error is an answer
-        silent.discard(path)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._closed = False
+        self._idle: list[Process] = []
+        self._asking: set[Process] = set()
 
-    threads = [threading.Thread(target=ask, args=(path,), name="probe", daemon=True) for path in silent.copy()]
-    for thread in threads:
-        thread.start()
-    end_s = time.monotonic() + HANGS_S
-    for thread in threads:
-        thread.join(max(0.0, end_s - time.monotonic()))
-    return frozenset(silent)
+    def begin(self, path: bytes, top: bytes, known: RootIdentity | None, *, had_files: bool) -> Probe:
+        """Ask a root, and what is mounted inside it; ``top`` is its path without symbolic links."""
+        with self._lock:
+            process = self._idle.pop() if self._idle else None
+        if process is None or not process.is_alive:
+            process = Process()
+        with self._lock:
+            self._asking.add(process)
+        identity = None if known is None else (known.filesystem, known.ino)
+        points = [mount.point for mount in mounts_below(top)]
+        return Probe(self, process, (path, identity, had_files, points))
 
+    def give_back(self, process: Process) -> None:
+        """A process has its answer; one of them is kept for the next question."""
+        with self._lock:
+            self._asking.discard(process)
+            is_kept = not self._idle and not self._closed
+            if is_kept:
+                self._idle.append(process)
+        if not is_kept:
+            process.end()
 
-def why_hanging(path: bytes) -> str:
-    """The reason that is shown."""
-    return f"hangs: {text(path)} does not answer"
+    def close(self) -> None:
+        """End the processes; one that is stuck ends when the kernel lets go of it."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            for process in self._asking:
+                process.kill()
+        for process in idle:
+            process.end()
 
 
 class Probe:
-    """One question to one root, and to what is mounted inside it."""
+    """One question to one root."""
 
-    def __init__(self, root: Watched) -> None:
-        self.root = root
-        self.check = RootCheck(False, "was not asked", None)
-        self._had_files = root.state is RootState.OFFLINE and not root.baseline
-        self._asked = root.path
+    def __init__(
+        self, probes: Probes, process: Process, payload: tuple[bytes, tuple[bytes, int] | None, bool, list[bytes]]
+    ) -> None:
+        self.path = payload[0]
+        self.check: RootCheck | None = None  # also when the process died: then nothing is known
+        self.failure: str | None = None  # the text of a bug
+        self._points: Sequence[bytes] = payload[3]
+        self._asked = self.path
         self._since_s = time.monotonic()
-        self._thread = threading.Thread(target=self._ask, name=f"probe-{root.library}", daemon=True)
+        self._thread = threading.Thread(target=self._ask, args=(probes, process, payload), name="probe", daemon=True)
         self._thread.start()
 
     @property
@@ -68,19 +88,21 @@ class Probe:
     @property
     def reason(self) -> str:
         """Why the root cannot be used as long as there is no answer."""
-        return why_hanging(self._asked)
+        return f"hangs: {text(self._asked)} does not answer"
 
     def ends_within(self, limit_s: float) -> bool:
-        """Wait so long at most; whether the answer is there."""
-        self._thread.join(limit_s)
+        """Wait so long at most; whether the question is done with."""
+        self._thread.join(max(0.0, limit_s))
         return not self._thread.is_alive()
 
-    def _ask(self) -> None:
-        root = self.root
-        check = check_root(root.path, root.identity, had_files=self._had_files)
-        if check.online:
-            for mount in mounts_below(root.top):
-                self._asked = mount.point
-                with suppress(OSError):  # what does not show what it did is found by a pass
-                    os.stat(mount.point)
-        self.check = check
+    def _ask(self, probes: Probes, process: Process, payload: object) -> None:
+        answer = process.ask("there", payload, self._progressed)
+        if answer is not None and answer[0] != DONE:
+            self.failure = answer[1]
+        elif answer is not None:
+            online, reason, found = answer[1]
+            self.check = RootCheck(online, reason, None if found is None else RootIdentity(*found))
+        probes.give_back(process)
+
+    def _progressed(self, number: int) -> None:
+        self._asked = self._points[number]

@@ -19,7 +19,7 @@ from mediasluice.errors import RootUnusable, SluiceError
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
-from mediasluice.service.probing import HANGS_S, Probe, hanging, why_hanging
+from mediasluice.service.probing import HANGS_S, Probe, Probes
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
+START_S = 1.0  # chosen: the same at the start, where the process that asks has to be started as well
 PROBE_S = 0.2  # chosen: longest wait for the answer of one root while others are still to be asked
 ANSWER_S = 5.0  # longest wait for the intake thread
 
@@ -63,6 +64,7 @@ class Service:
         self._monitor: threading.Thread | None = None
         self._readers: Readers | None = None
         self._budget = WatchBudget()
+        self._probes = Probes()
         self._arming: set[RootId] = set()
         self._begun = False
         self._stopping = threading.Event()
@@ -96,7 +98,7 @@ class Service:
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease must not end the process
         if self._is_service:
             sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
-        silent = hanging(library.path for library in libraries)
+        silent = self._silent(libraries) if self._is_service else {}
         answering = [library for library in libraries if library.path not in silent]
         refuse_overlap({library.name: library.path for library in answering})
         self._refuse_overlap_with_known(answering)
@@ -111,9 +113,11 @@ class Service:
         try:
             roots: list[Watched] = []
             for library in libraries:
-                is_silent = library.path in silent
+                reason = silent.get(library.path)
                 roots.append(
-                    self._begin_hanging(writer, library) if is_silent else self._register(writer, library, roots)
+                    self._register(writer, library, roots)
+                    if reason is None
+                    else self._begin_silent(writer, library, reason)
                 )
             if all(root.identity is None and root.path not in silent for root in roots):
                 unseen = [
@@ -131,6 +135,7 @@ class Service:
                 for number in watched:
                     writer.call(lambda catalogue, number=number: catalogue.watch(number, watched=True))  # type: ignore[misc]
         except BaseException as error:
+            self._probes.close()
             writer.close()
             self._lock.release()
             raise self.failure or error from error
@@ -175,12 +180,17 @@ class Service:
             self.log.warning("root_offline", library=library.name, path=text(library.path), reason=root.reason)
         return root
 
-    def _begin_hanging(self, writer: Writer, library: Library) -> Watched:
+    def _silent(self, libraries: Sequence[Library]) -> dict[bytes, str]:
+        """The roots that do not answer in time, with the reason."""
+        pending = []
+        for library in libraries:
+            probe = self._probes.begin(library.path, library.path, None, had_files=False)
+            if not probe.ends_within(START_S):
+                pending.append(probe)
+        return {probe.path: probe.reason for probe in pending if not probe.ends_within(HANGS_S - probe.age_s)}
+
+    def _begin_silent(self, writer: Writer, library: Library, reason: str) -> Watched:
         """Make a root that does not answer, without asking it for anything; it is made anew when it does."""
-        reason = why_hanging(library.path)
-        if not self._is_service:
-            message = f"library {library.name}: {reason}"
-            raise RootUnusable(message, path=text(library.path), hint="see what is wrong with its file system")
         row = writer.call(lambda catalogue: catalogue.register(library, None))
         check = RootCheck(False, reason, None)
         root = wiring.watched(library, row._replace(identity=None), check, self.settings, library.path, ())
@@ -284,26 +294,30 @@ class Service:
     def _watch_roots(self) -> None:
         """Ask every root now and then whether it is still itself."""
         ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]] = {}  # what was mounted inside each root
-        probes: dict[RootId, Probe] = {}
+        probes: dict[RootId, tuple[Watched, Probe]] = {}
         for root in self._known():
             self._watch_ground(root, ground)
         while not self._stopping.wait(MONITOR_S):
             for root in self._known():
                 if root.mode is WatchMode.OFF or self._stopping.is_set():
                     continue
-                probe = probes.get(root.id)
-                if probe is None or probe.root is not root:
-                    probe = probes[root.id] = Probe(root)
+                asked, probe = probes.get(root.id, (None, None))
+                if probe is None or asked is not root:
+                    had_files = root.state is RootState.OFFLINE and not root.baseline
+                    probe = self._probes.begin(root.path, root.top, root.identity, had_files=had_files)
+                    probes[root.id] = root, probe
                 if probe.ends_within(PROBE_S):
                     del probes[root.id]
-                    self._probed(root, probe, ground)
+                    if probe.check is not None:
+                        self._probed(root, probe.check, ground)
+                    elif probe.failure is not None:
+                        self.log.error("worker_bug", detail=probe.failure, next="please report this")
                 elif probe.age_s > HANGS_S and (root.state is not RootState.OFFLINE or root.reason != probe.reason):
                     self._host.intake.post(partial(self._host.intake.hangs, root, probe.reason))
 
     def _probed(
-        self, root: Watched, probe: Probe, ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]]
+        self, root: Watched, check: RootCheck, ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]]
     ) -> None:
-        check = probe.check
         if check.online != (root.state is not RootState.OFFLINE):
             try:
                 self._root_changed(root, check)
@@ -437,6 +451,7 @@ class Service:
     def stop(self) -> None:
         """End in order: no more sightings, no more looks, commit what is known, give the lock back."""
         self._stopping.set()
+        self._probes.close()
         self._host.intake.stop()
         self._intake_thread.join()
         for root in self._host.intake.roots.values():

@@ -20,6 +20,7 @@ from mediasluice.sources.roots import RootCheck
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+HANGS = "hangs:"  # how the reason of such a root begins
 HANGS_S = 15.0  # chosen: a disk that has to spin up first answers within ten seconds
 
 
@@ -88,7 +89,7 @@ class Probe:
     @property
     def reason(self) -> str:
         """Why the root cannot be used as long as there is no answer."""
-        return f"hangs: {text(self._asked)} does not answer"
+        return f"{HANGS} {text(self._asked)} does not answer"
 
     def ends_within(self, limit_s: float) -> bool:
         """Wait so long at most; whether the question is done with."""

@@ -19,7 +19,7 @@ from mediasluice.errors import RootUnusable, SluiceError
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
-from mediasluice.service.probing import HANGS_S, Probe, Probes
+from mediasluice.service.probing import HANGS, HANGS_S, Probe, Probes
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
@@ -27,7 +27,7 @@ from mediasluice.sources.roots import RootCheck, check_root, identity_of, refuse
 from mediasluice.wiring import host as wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from mediasluice.config.document import Settings
     from mediasluice.errors import DiskFull
@@ -99,9 +99,8 @@ class Service:
         if self._is_service:
             sys.setswitchinterval(0.0005)  # design: a busy thread hands over within half a millisecond
         silent = self._silent(libraries) if self._is_service else {}
-        answering = [library for library in libraries if library.path not in silent]
-        refuse_overlap({library.name: library.path for library in answering})
-        self._refuse_overlap_with_known(answering)
+        refuse_overlap({library.name: library.path for library in libraries}, silent)
+        self._refuse_overlap_with_known(libraries, silent)
         writer = wiring.writer(
             self.data,
             is_service=self._is_service,
@@ -202,6 +201,11 @@ class Service:
     def _known(self) -> list[Watched]:
         return list(self._host.intake.roots.values())
 
+    def _hanging(self) -> set[bytes]:
+        """The roots that are not to be asked for anything."""
+        offline = [root for root in self._known() if root.state is RootState.OFFLINE]
+        return {root.path for root in offline if (root.reason or "").startswith(HANGS)}
+
     def _tell_apart(
         self, writer: Writer, root: RootId, path: bytes, identity: RootIdentity | None, beside: Iterable[Watched]
     ) -> RootIdentity | None:
@@ -217,7 +221,7 @@ class Service:
         writer.call(lambda catalogue: catalogue.identify(root, identity))
         return identity
 
-    def _refuse_overlap_with_known(self, libraries: Sequence[Library]) -> None:
+    def _refuse_overlap_with_known(self, libraries: Sequence[Library], silent: Collection[bytes]) -> None:
         """A new root inside one that the catalogue knows, or around it, would make two files of each file there."""
         if not catalogue_file(self.data).exists():
             return
@@ -226,7 +230,8 @@ class Service:
         for library in libraries:
             if library.path not in known:
                 for row in known.values():
-                    refuse_overlap({library.name: library.path, f"{row.library} (in the catalogue)": row.path})
+                    paths = {library.name: library.path, f"{row.library} (in the catalogue)": row.path}
+                    refuse_overlap(paths, silent)
 
     def _never_seen(self, writer: Writer, library: Library, root: RootId, reason: str | None) -> RootUnusable:
         writer.call(lambda catalogue: catalogue.unregister(root))
@@ -362,8 +367,9 @@ class Service:
 
     def replace(self, settings: Settings, libraries: Sequence[Library]) -> None:
         """Go over to another configuration: only roots whose rules differ are touched."""
-        refuse_overlap({library.name: library.path for library in libraries})
-        self._refuse_overlap_with_known(libraries)
+        silent = self._hanging()
+        refuse_overlap({library.name: library.path for library in libraries}, silent)
+        self._refuse_overlap_with_known(libraries, silent)
         intake = self._host.intake
         old, self.settings = self.settings, settings
         present = {root.path: root for root in intake.roots.values()}
@@ -402,9 +408,10 @@ class Service:
 
     def register(self, library: Library) -> Watched:
         """Register one more root; raises RootUnusable when it never was there."""
-        self._refuse_overlap_with_known([library])
-        paths = {root.library: root.path for root in self._host.intake.roots.values()}
-        refuse_overlap({**paths, library.name: library.path})
+        silent = self._hanging()
+        self._refuse_overlap_with_known([library], silent)
+        paths = {root.library: root.path for root in self._known()}
+        refuse_overlap({**paths, library.name: library.path}, silent)
         return self._register(self._host.writer, library, self._known())
 
     def accept_root(self, root: Watched) -> None:

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
@@ -133,10 +133,16 @@ def lost_mounts(known: Mapping[bytes, RootIdentity], found: Mapping[bytes, RootI
     )
 
 
-def refuse_overlap(paths: Mapping[str, bytes]) -> None:
-    """Raise ``RootOverlap`` when one of the named roots lies inside another, also by a link or a bind mount."""
+def refuse_overlap(paths: Mapping[str, bytes], silent: Collection[bytes] = ()) -> None:
+    """Raise ``RootOverlap`` when one of the named roots lies inside another, also by a link or a bind mount.
+
+    The ``silent`` ones are judged by their names and by the table of mounts: to ask them would hang.
+    """
     table = mounts()
-    seen = {name: _Place.of(path, table) for name, path in paths.items()}
+    seen = {
+        name: _Place.of(path, [] if path in silent else _chain(os.path.realpath(path)), table)
+        for name, path in paths.items()
+    }
     for (one, first), (other, second) in combinations(seen.items(), 2):
         if first.overlaps(second):
             raise RootOverlap(
@@ -156,13 +162,8 @@ class _Place:
     parts: tuple[tuple[bytes, bytes], ...]  # (device, path inside that file system)
 
     @classmethod
-    def of(cls, path: bytes, table: list[Mount]) -> _Place:
-        path = os.path.realpath(path)
-        chain = [_inode(path)]
-        above = path
-        while (up := os.path.dirname(above)) != above:
-            above = up
-            chain.append(_inode(above))
+    def of(cls, path: bytes, chain: list[tuple[int, int] | None], table: list[Mount]) -> _Place:
+        path = os.path.realpath(path) if chain else os.path.normpath(path)
         under = [mount for mount in table if _inside(path, mount.point)]
         parts = [(mount.device, mount.inner) for mount in table if _inside(mount.point, path)]
         if under:
@@ -170,7 +171,9 @@ class _Place:
             mount = [mount for mount in under if len(mount.point) == longest][-1]  # the last one covers the others
             below = os.path.relpath(path, mount.point)
             parts.append((mount.device, os.path.normpath(mount.inner.rstrip(b"/") + b"/" + below)))
-        return cls(path, chain[0], frozenset(inode for inode in chain if inode is not None), tuple(parts))
+        return cls(
+            path, chain[0] if chain else None, frozenset(inode for inode in chain if inode is not None), tuple(parts)
+        )
 
     def overlaps(self, other: _Place) -> bool:
         if _inside(self.path, other.path) or _inside(other.path, self.path):
@@ -182,6 +185,15 @@ class _Place:
             for device, part in self.parts
             for other_device, other_part in other.parts
         )
+
+
+def _chain(path: bytes) -> list[tuple[int, int] | None]:
+    """The inodes of a path and of the directories above it."""
+    chain = [_inode(path)]
+    while (up := os.path.dirname(path)) != path:
+        path = up
+        chain.append(_inode(path))
+    return chain
 
 
 def _inside(path: bytes, above: bytes) -> bool:

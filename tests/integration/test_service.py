@@ -130,6 +130,38 @@ def test_a_name_that_is_taken_at_once(host: Running, top: Path) -> None:
     assert (names["in/old.bin"], names["in/a.bin"]) == (ids["in/a.bin"], ids["in/b.jpg"])
 
 
+def test_two_files_renamed_to_one_name(host: Running, top: Path) -> None:
+    """The first is overwritten by the second before anybody looked at it: it is deleted, and not known for ever."""
+    put(top / "x.jpg", 1)
+    put(top / "o.jpg", 2)
+    ids = host.until_catalogued("in/x.jpg", "in/o.jpg")
+    os.rename(top / "x.jpg", top / "p.jpg")
+    os.rename(top / "o.jpg", top / "p.jpg")
+    host.until(lambda: host.catalogued() == {"in/p.jpg": ids["in/o.jpg"]}, "one of them is left")
+
+
+def test_emptied_and_renamed(host: Running, top: Path) -> None:
+    """A known file that is empty under its new name is not known under the old one."""
+    put(top / "e.jpg")
+    host.until_catalogued("in/e.jpg")
+    (top / "e.jpg").write_bytes(b"")
+    os.rename(top / "e.jpg", top / "empty.jpg")
+    host.until(lambda: set(host.lines()) == {"in/empty.jpg"}, "only the empty file is there")
+
+
+def test_moved_into_a_directory_that_leaves(tmp_path: Path) -> None:
+    """A file that waits under its new name in a directory that is moved away is not known under the old one."""
+    top = tmp_path / "in"
+    (top / "d").mkdir(parents=True)
+    with Running(tmp_path, {"in": {"debounce": 3}}) as host:
+        put(top / "x.jpg")
+        host.until_catalogued("in/x.jpg")
+        os.rename(top / "x.jpg", top / "d" / "x.jpg")
+        host.until(lambda: host.status()["settling"], "it waits")
+        os.rename(top / "d", tmp_path / "away")
+        host.until(lambda: not host.lines(), "nothing is there")
+
+
 def test_rename_chain_of_a_known_file(host: Running, top: Path) -> None:
     """A catalogued file that is renamed in quick succession keeps its id and ends under its last name."""
     put(top / "a.jpg")

@@ -234,8 +234,8 @@ def is_there(payload: tuple[Any, ...], progress: Callable[[int], None]) -> tuple
     check = check_root(root, None if known is None else RootIdentity(*known), had_files=had_files)
     for number, point in enumerate(points if check.online else ()):
         progress(number)
-        with suppress(OSError):  # what does not show what it did is found by a pass
-            os.stat(point)
+        with suppress(OSError), os.scandir(point):  # what does not show what it did is found by a pass
+            pass
     found = check.identity
     return check.online, check.reason, None if found is None else (found.filesystem, found.ino)
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 # is taken for new.
 HALFWAY_S = 0.25
 _RENAMES = (What.MOVED, What.RENAMED_IN)
+BARE_S = 1.0  # chosen: a deletion whose event is under way, or half a rename, is known by then
 PAUSE_S = 0.5  # longest pause of the loop; everything urgent wakes it
 
 
@@ -139,6 +140,9 @@ class Intake:
         more = self._read_sources()
         for answer in self.workers.drain():  # little of a pass at a time: what arrives meanwhile goes first
             self._answered(answer)
+        for root_id, directory, name in self.tracker.abandoned():
+            if root_id in self.roots:
+                self._looks.look_at(self.roots[root_id], directory, name)
         self._looks.send_due()
         self.passes.advance()
         self._departures.expire(self._doubts)
@@ -415,8 +419,10 @@ class Intake:
         not one entry is to be seen.
         """
         root.emptied = frozenset() if accept else root.emptied & bare & found.keys()
-        if not accept and (suspects := bare - root.emptied - root.lost):
-            self._suspect(root, suspects)
+        now_s = time.monotonic()
+        root.suspected = {} if accept else {place: root.suspected.get(place, now_s) for place in bare}
+        if suspects := [place for place, since_s in root.suspected.items() if now_s >= since_s + BARE_S]:
+            self._suspect(root, frozenset(suspects) - root.lost)
         known = {point: what for point, what in root.mounts.items() if what != BARE or point in found}
         for point in found.keys() - known.keys():  # what is known there lies under the mount
             known[point] = found[point] if accept or self.view.is_empty(root.id, point) else BARE

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 HELD_NOTE_S = 5.0  # chosen: a temporary name younger than that gets no row
 LOOKS_PER_JOB = 64  # chosen: a millisecond or two of small files
 LOOKS_AHEAD = 12  # jobs: keeps the workers fed and lets what arrives next overtake
-FOLLOW_S = 60.0  # chosen: longest wait for the file that had its name before, which may be huge or still be written
 WRITES_AHEAD = 64  # operations of the writer: beyond, looks wait instead of piling up results
 
 
@@ -88,6 +87,11 @@ class Looks:
     def look_at(self, root: Watched, directory: bytes, name: bytes) -> None:
         """See who lies at a name that a file left: another one may have taken it."""
         self._parts.tracker.sight(Sighting(root.id, directory, name, What.LISTED, time.monotonic()))
+
+    def _look_back(self, root: Watched, candidate: Candidate) -> None:
+        """A renamed file came to nothing that is catalogued: see what lies at its old name."""
+        if candidate.old_directory is not None and candidate.old_name is not None:
+            self.look_at(root, candidate.old_directory, candidate.old_name)
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class Looks:
     def _follows(self, candidate: Candidate) -> bool:
         """Whether a file waits until the one that had its name is recorded under the next one."""
         now_s = time.monotonic()
-        if not self._parts.tracker.must_follow(candidate) or now_s > candidate.changed_s + FOLLOW_S:
+        if not self._parts.tracker.must_follow(candidate):
             return False
         self._parts.tracker.waited(candidate, None, Wait(WaitReason.FOLLOWS, 0.0), now_s)
         return True
@@ -283,6 +287,7 @@ class Looks:
             if not self._parts.tracker.finished(candidate):
                 return None
             self._closed(root.id, directory, name, FileState.EMPTY, None)
+            self._look_back(root, candidate)
             return (directory, name, key, links, FileState.EMPTY, "no bytes yet")
         if not self._parts.tracker.still(candidate):
             return None  # it was sighted again, or is gone: no row for what is not there
@@ -312,6 +317,7 @@ class Looks:
         if code == Code.SAME:
             self._move(root, candidate, directory, name, outcome)
             return None
+        self._look_back(root, candidate)  # whatever it is, no row of its old path came along
         if code == Code.UNREADABLE:
             root.unreadable.add(directory)
             self._recorder.warn(root, directory, name, "unreadable", reason=outcome[1])
@@ -326,8 +332,6 @@ class Looks:
             if code == Code.GONE:
                 self._recorder.say(root, directory, name, "vanished", reason="gone before it could be read")
             self._departures.depart(root, [(directory, name)])
-            if candidate.old_directory is not None and candidate.old_name is not None:
-                self.look_at(root, candidate.old_directory, candidate.old_name)
         self._closed(root.id, directory, name, None, None)
         return None
 
@@ -362,6 +366,7 @@ class Looks:
             return
         candidate, (directory, name) = token.candidates[0], token.paths[0]
         if self._parts.tracker.finished(candidate):
+            self._look_back(root, candidate)
             self._recorder.warn(root, directory, name, "reader_died", next="tried again by the next pass")
             root.unreadable.add(directory)
             self.look_up(root, FileState.UNREADABLE, [(directory, name, "the reader process died on it")])

@@ -49,6 +49,7 @@ class Watched:
     mounts: dict[bytes, RootIdentity] = field(default_factory=dict)  # inside it, by mount point, as known
     lost: frozenset[bytes] = frozenset()  # of them, those that are out of reach
     emptied: frozenset[bytes] = frozenset()  # of those, the ones that are mounted and show nothing of what was there
+    suspected: dict[bytes, float] = field(default_factory=dict)  # places that show nothing: since when [monotonic s]
     shaken: set[bytes] = field(default_factory=set)  # of them, those that were unmounted since the last look
     moving: int = 0  # renamed directories whose rows are not moved yet: no pass begins
     overflows: int = 0

@@ -130,7 +130,8 @@ class Tracker:
         self._heap: list[tuple[float, int, Candidate]] = []
         self._tickets = _NO_TICKET
         self._ready: dict[_Place, tuple[ChangeKey, float]] = {}  # ready on weak proof: key, last change
-        self._leaving: dict[_Place, list[Candidate]] = {}  # by old path
+        self._leaving: dict[_Place, dict[Candidate, None]] = {}  # by old path
+        self._abandoned: list[_Place] = []
         self._learned: dict[_Place, float] = {}  # by (root, directory, extension)
         self._unsaved: set[_Place] = set()
 
@@ -149,6 +150,7 @@ class Tracker:
         if candidate is None:
             candidate = self._add(root, directory, name, _ARRIVALS[what], at_s)
             if candidate is None:
+                self._abandon(before)
                 return False
         elif what is What.LISTED:  # no news: polling passes see it again and again
             return True
@@ -159,6 +161,8 @@ class Tracker:
             candidate.is_pure_move = before is None or before.is_pure_move
             if (old_directory, old_name) == (directory, name):
                 old_directory = old_name = None
+            if (candidate.old_directory, candidate.old_name) != (old_directory, old_name):
+                self._abandon(candidate)  # it was renamed to this path, and now another file over it
             self._comes_from(candidate, old_directory, old_name)
         if candidate.reason is WaitReason.VANISHED:
             candidate.reason = None
@@ -266,6 +270,7 @@ class Tracker:
         for place in self._directories(root, directory):
             for candidate in list(self._open[place].values()):
                 self._remove(candidate)
+                self._abandon(candidate)
 
     def move_tree(self, root: RootId, old_directory: bytes, directory: bytes) -> None:
         """Carry candidates along with a renamed directory. Their clocks go on; looks under way are void."""
@@ -273,8 +278,10 @@ class Tracker:
             here = _carried(place[1], old_directory, directory)
             for old in list(self._open[place].values()):
                 self._remove(old)
-                if self._find(root, here, old.name) is None:  # else it was sighted there already
+                if self._find(root, here, old.name) is None:
                     self._continue(old, self._add(root, here, old.name, old.arrival, old.first_s))
+                else:  # it was sighted there already
+                    self._abandon(old)
         for candidate in self._candidates(root):  # the catalogue's rows move as well
             if candidate.old_directory is not None:
                 carried = _carried(candidate.old_directory, old_directory, directory)
@@ -288,6 +295,11 @@ class Tracker:
         if not new.held and not old.held and old.reason is not WaitReason.VANISHED:
             new.reason = old.reason
         self._schedule_first(new)
+
+    def abandoned(self) -> list[_Place]:
+        """Old paths of candidates that ended without a word about them, since the last call: see what lies there."""
+        found, self._abandoned = self._abandoned, []
+        return found
 
     # -- what is there ----------------------------------------------------------------------------
 
@@ -429,15 +441,20 @@ class Tracker:
         self._comes_no_more(candidate)
         candidate.old_directory, candidate.old_name = directory, name
         if directory is not None and name is not None:
-            self._leaving.setdefault((candidate.root, directory, name), []).append(candidate)
+            self._leaving.setdefault((candidate.root, directory, name), {})[candidate] = None
 
     def _comes_no_more(self, candidate: Candidate) -> None:
         if candidate.old_directory is None or candidate.old_name is None:
             return
         place = (candidate.root, candidate.old_directory, candidate.old_name)
-        others = [other for other in self._leaving.pop(place, ()) if other is not candidate]
-        if others:
-            self._leaving[place] = others
+        who = self._leaving.get(place, {})
+        who.pop(candidate, None)
+        if not who:
+            self._leaving.pop(place, None)
+
+    def _abandon(self, candidate: Candidate | None) -> None:
+        if candidate is not None and candidate.old_directory is not None and candidate.old_name is not None:
+            self._abandoned.append((candidate.root, candidate.old_directory, candidate.old_name))
 
     def _came_back(self, candidate: Candidate) -> bool:
         """Whether a look that was handed out still counts; if not, its candidate waits for the next one."""

@@ -66,6 +66,7 @@ class Service:
         self._budget = WatchBudget()
         self._probes = Probes()
         self._arming: set[RootId] = set()
+        self._at_work: set[RootId] = set()  # roots that are being armed or taken back
         self._begun = False
         self._stopping = threading.Event()
 
@@ -256,9 +257,14 @@ class Service:
 
     def _arm_all(self, roots: Sequence[Watched]) -> None:
         """Place all watches, then compare everything once: what moved between roots is still recognised."""
-        for root in roots:
-            if root.state is not RootState.OFFLINE and root.mode is not WatchMode.OFF:
-                self._arm(root)
+        threads = [
+            (root, self._beside(root, partial(self._arm, root)))
+            for root in roots
+            if root.state is not RootState.OFFLINE and root.mode is not WatchMode.OFF
+        ]
+        for root, thread in threads:
+            while thread.is_alive() and root.state is not RootState.OFFLINE and not self._stopping.is_set():
+                thread.join(PROBE_S)
 
         def begin() -> None:
             from mediasluice.model.files import Origin  # noqa: PLC0415
@@ -275,6 +281,22 @@ class Service:
             self._begun = True
 
         self._host.intake.post(begin)
+
+    def _beside(self, root: Watched, work: Callable[[], object]) -> threading.Thread:
+        """Do what asks a root for much on a thread of its own: it may begin to hang meanwhile."""
+        self._at_work.add(root.id)
+
+        def run() -> None:
+            try:
+                work()
+            except (OSError, SluiceError) as error:  # it went away again: the next round says more
+                self.log.warning("root_unsteady", library=root.library, reason=str(error))
+            finally:
+                self._at_work.discard(root.id)
+
+        thread = threading.Thread(target=run, name=f"root-{root.library}", daemon=True)
+        thread.start()
+        return thread
 
     def _arm(self, root: Watched) -> bool:
         """Make and start the source of a root; what goes wrong takes the root offline, with the reason."""
@@ -295,6 +317,10 @@ class Service:
             "watching", library=root.library, path=text(root.path), mode=root.mode.value, mount=root.mount.type
         )
         return True
+
+    def _arm_anew(self, root: Watched) -> None:
+        if self._arm(root):
+            self._host.intake.post(partial(self._host.intake.armed, root))
 
     def _watch_roots(self) -> None:
         """Ask every root now and then whether it is still itself."""
@@ -323,11 +349,10 @@ class Service:
     def _probed(
         self, root: Watched, check: RootCheck, ground: dict[RootId, tuple[set[tuple[bytes, int]], set[bytes]]]
     ) -> None:
+        if root.id in self._at_work:
+            return
         if check.online != (root.state is not RootState.OFFLINE):
-            try:
-                self._root_changed(root, check)
-            except (OSError, SluiceError) as error:  # it went away again: the next round says more
-                self.log.warning("root_unsteady", library=root.library, reason=str(error))
+            self._beside(root, partial(self._root_changed, root, check))
         elif check.online:
             self._watch_ground(root, ground)
 
@@ -403,8 +428,8 @@ class Service:
         if root.mode is WatchMode.OFF:
             return
         self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=True))
-        if root.state is not RootState.OFFLINE and self._arm(root):
-            intake.post(lambda: intake.armed(root))
+        if root.state is not RootState.OFFLINE:
+            self._beside(root, partial(self._arm_anew, root)).join(ANSWER_S)
 
     def register(self, library: Library) -> Watched:
         """Register one more root; raises RootUnusable when it never was there."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
+STOP_S = 1.0  # chosen: who is about to watch a root sees by then that it is to stop, unless it hangs
 START_S = 1.0  # chosen: the same at the start, where the process that asks has to be started as well
 PROBE_S = 0.2  # chosen: longest wait for the answer of one root while others are still to be asked
 ANSWER_S = 5.0  # longest wait for the intake thread
@@ -66,7 +67,7 @@ class Service:
         self._budget = WatchBudget()
         self._probes = Probes()
         self._arming: set[RootId] = set()
-        self._at_work: set[RootId] = set()  # roots that are being armed or taken back
+        self._at_work: dict[RootId, threading.Thread] = {}  # roots that are being armed or taken back
         self._begun = False
         self._stopping = threading.Event()
 
@@ -284,7 +285,6 @@ class Service:
 
     def _beside(self, root: Watched, work: Callable[[], object]) -> threading.Thread:
         """Do what asks a root for much on a thread of its own: it may begin to hang meanwhile."""
-        self._at_work.add(root.id)
 
         def run() -> None:
             try:
@@ -292,15 +292,17 @@ class Service:
             except (OSError, SluiceError) as error:  # it went away again: the next round says more
                 self.log.warning("root_unsteady", library=root.library, reason=str(error))
             finally:
-                self._at_work.discard(root.id)
+                if self._at_work.get(root.id) is threading.current_thread():
+                    del self._at_work[root.id]
 
         thread = threading.Thread(target=run, name=f"root-{root.library}", daemon=True)
+        self._at_work[root.id] = thread
         thread.start()
         return thread
 
     def _arm(self, root: Watched) -> bool:
         """Make and start the source of a root; what goes wrong takes the root offline, with the reason."""
-        if self._readers is None:
+        if self._readers is None or self._stopping.is_set():
             return False
         try:
             source = wiring.source(root, self._readers, self._budget, self._host.wake.set)
@@ -484,6 +486,9 @@ class Service:
         """End in order: no more sightings, no more looks, commit what is known, give the lock back."""
         self._stopping.set()
         self._probes.close()
+        end_s = time.monotonic() + STOP_S
+        for thread in list(self._at_work.values()):
+            thread.join(max(0.0, end_s - time.monotonic()))
         self._host.intake.stop()
         self._intake_thread.join()
         for root in self._host.intake.roots.values():

@@ -253,8 +253,12 @@ class InotifySource:
             if error.errno == errno.ENOSPC:
                 raise Unavailable("no watch is left", path=place, hint=self._budget.advice()) from error
             raise RootUnusable(error.strerror or str(error), path=place) from error
+        try:
+            self._inbox = self._readers.add(instance.descriptor)
+        except Unavailable:
+            os.close(instance.descriptor)
+            raise
         self._instance = instance
-        self._inbox = self._readers.add(instance.descriptor)
         return self._table.root
 
     # --- events -------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from mediasluice.errors import Unavailable
+
 CHUNK = 1 << 18  # bytes per read: 8,192 events without a name, half of the kernel's default queue
 BUFFERED = 32 << 20  # chosen: bytes of raw events per root before they are dropped; a million events
 HOT_S = 0.005  # chosen: reads closer together than this belong to a burst ...
@@ -86,9 +88,11 @@ class Readers:
         return self._thread.is_alive()
 
     def add(self, descriptor: int) -> Inbox:
-        """Begin to read an inotify descriptor; the readers own it from now on."""
+        """Begin to read an inotify descriptor; the readers own it from now on. Raises ``Unavailable`` after the end."""
         inbox = Inbox(self._limit)
         with self._lock:
+            if self._closing:
+                raise Unavailable("the reader thread has ended")
             self._inboxes[descriptor] = inbox
             self._queues.register(descriptor, select.EPOLLIN)
         return inbox

@@ -285,3 +285,16 @@ def test_reading_while_the_tree_is_being_armed(tmp_path: Path) -> None:
         (tmp_path / "2999" / "g").write_bytes(b"")
         watch.until(lambda sighting: sighting.name == b"g")
         assert watch.source.coverage().watches == 3_001
+
+
+def test_a_source_that_starts_after_the_readers_ended(tmp_path: Path) -> None:
+    """A service that stops while a root is being armed: the source says so, and leaves no descriptor open."""
+    readers = Readers(lambda: None, lambda: 0.0)
+    readers.close()
+    before = len(os.listdir("/proc/self/fd"))
+    root = os.fsencode(tmp_path)
+    source = InotifySource(ROOT, root, NameRules(root), readers, WatchBudget(), lambda: 0.0)
+    with pytest.raises(Unavailable, match="ended"):
+        source.start()
+    source.close()
+    assert len(os.listdir("/proc/self/fd")) == before

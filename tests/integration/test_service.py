@@ -162,6 +162,21 @@ def test_moved_into_a_directory_that_leaves(tmp_path: Path) -> None:
         host.until(lambda: not host.lines(), "nothing is there")
 
 
+def test_nothing_is_looked_at_where_a_root_is_offline(tmp_path: Path) -> None:
+    """A renamed file that waited when its root went offline is not looked for there: it would seem to be gone."""
+    top = tmp_path / "in"
+    with Running(tmp_path, {"in": {"debounce": 3}}) as host:
+        put(top / "x.jpg")
+        host.until_catalogued("in/x.jpg")
+        os.rename(top / "x.jpg", top / "y.jpg")
+        intake, root = host.service.host.intake, host.root("in")
+        host.until(intake.tracker.old_paths, "it waits under its new name")
+        host.service.ask(lambda: intake.offline(root, "a test", keep_watching=True))
+        host.service.ask(lambda: None)  # a round later
+        assert host.service.ask(lambda: (len(intake.tracker), intake.tracker.abandoned())) == (0, [])
+        assert set(host.catalogued()) == {"in/x.jpg"}
+
+
 def test_rename_chain_of_a_known_file(host: Running, top: Path) -> None:
     """A catalogued file that is renamed in quick succession keeps its id and ends under its last name."""
     put(top / "a.jpg")

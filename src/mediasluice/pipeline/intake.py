@@ -141,8 +141,9 @@ class Intake:
         for answer in self.workers.drain():  # little of a pass at a time: what arrives meanwhile goes first
             self._answered(answer)
         for root_id, directory, name in self.tracker.abandoned():
-            if root_id in self.roots:
-                self._looks.look_at(self.roots[root_id], directory, name)
+            root = self.roots.get(root_id)
+            if root is not None and root.state is not RootState.OFFLINE and not root.is_out_of_reach(directory):
+                self._looks.look_at(root, directory, name)  # elsewhere it would only look as if it were gone
         self._looks.send_due()
         self.passes.advance()
         self._departures.expire(self._doubts)
@@ -526,8 +527,9 @@ class Intake:
 
     def hangs(self, root: Watched, reason: str) -> None:
         """A root does not answer any more: nothing else may wait for it."""
-        self.workers.give_up(root.id)
-        self.offline(root, reason, keep_watching=True)
+        if self.roots.get(root.id) is root:  # else it was let go or made anew since
+            self.workers.give_up(root.id)
+            self.offline(root, reason, keep_watching=True)
 
     def online(self, root: Watched) -> None:
         """A root is back as the same one: only what differs is read."""

@@ -232,10 +232,9 @@ class Looks:
 
     def _follows(self, candidate: Candidate) -> bool:
         """Whether a file waits until the one that had its name is recorded under the next one."""
-        now_s = time.monotonic()
         if not self._parts.tracker.must_follow(candidate):
             return False
-        self._parts.tracker.waited(candidate, None, Wait(WaitReason.FOLLOWS, 0.0), now_s)
+        self._parts.tracker.waited(candidate, None, Wait(WaitReason.FOLLOWS, 0.0), time.monotonic())
         return True
 
     def _may_be_renamed(self, candidate: Candidate) -> bool:

@@ -159,11 +159,12 @@ class Running:
         return self.catalogued()
 
     def until_idle(self, quiet_s: float = 0.3, limit_s: float = LIMIT_S) -> None:
-        """Wait until nothing is pending for a moment."""
+        """Wait until nothing was pending for a moment, which begins now at the earliest."""
+        asked_s = monotonic()
 
         def is_idle() -> bool:
             since_s = self.service.idle_since_s()
-            return since_s is not None and monotonic() - since_s >= quiet_s
+            return since_s is not None and monotonic() - max(since_s, asked_s) >= quiet_s
 
         self.until(is_idle, "nothing pending", limit_s)
 

@@ -400,6 +400,8 @@ class Follower:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             arrived = time.time()
+            if not line.endswith(b"\n"):
+                return  # the last words of a follower that was killed
             with self._news:
                 self.seen.append((arrived, json.loads(line)))
                 self._news.notify_all()

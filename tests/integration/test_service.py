@@ -204,6 +204,7 @@ def test_renamed_twice_through_a_directory_that_nobody_watches_yet(host: Running
     count = 60
     for number in range(count):
         put(top / "from" / f"{number}.jpg")
+    host.until(lambda: len(host.catalogued()) == count, "all catalogued")
     host.until_idle()
     (top / "to").mkdir()
     before = host.head()

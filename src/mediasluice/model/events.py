@@ -16,6 +16,12 @@ class EventType(StrEnum):
     FILE_RENAMED = "file.renamed"  # same directory, other name
     FILE_DUPLICATE = "file.duplicate"  # its content is catalogued under another inode already
     FILE_ATTRIBUTES = "file.attributes"  # owner, mode or times only; off by default
+    FILE_JUNK = "file.junk"  # an importing library found a junk name
+    ITEM_IMPORTED = "item.imported"
+    ITEM_UPDATED = "item.updated"  # its file has another content
+    ITEM_REFUSED = "item.refused"  # the rules of the library do not want the file
+    ITEM_CHANGED = "item.changed"  # title, description, owner or state
+    ITEM_DELETED = "item.deleted"
     ROOT_OFFLINE = "root.offline"
     ROOT_ONLINE = "root.online"
 

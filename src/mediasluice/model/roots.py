@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mediasluice.model.imports import ImportRules
+
 
 class WatchMode(StrEnum):
     """How changes under a root are noticed."""
@@ -51,6 +53,7 @@ class Rules:
     stale_after_s: float = 86400.0
     max_size: int | None = None
     attributes: bool = False  # report changes of owner, mode and times as well
+    imports: ImportRules | None = None  # None: catalogued and nothing else
 
 
 @dataclass(frozen=True, slots=True)

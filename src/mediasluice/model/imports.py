@@ -1,0 +1,73 @@
+"""What becomes of a settled file that its library imports: the rules, and the verdicts on a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ItemState(StrEnum):
+    """Who may see an item."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    UNLISTED = "unlisted"
+
+
+class Mode(StrEnum):
+    """How the bytes of a file come to the target."""
+
+    COPY = "copy"
+    MOVE = "move"  # renamed on one file system; copied, compared and only then removed across two
+    HARDLINK = "hardlink"  # a copy where the file system cannot link
+    HARDLINK_ONLY = "hardlink!"  # refused where the file system cannot link
+    REFLINK = "reflink"  # shares blocks with the original; a copy where the file system cannot
+    IN_PLACE = "in-place"  # stays where it is
+
+
+class After(StrEnum):
+    """What becomes of a file that was imported and is still where it arrived."""
+
+    KEEP = "keep"
+    MOVE = "move"  # to ``imported`` or ``duplicates`` below the processed directory
+
+
+class Scope(StrEnum):
+    """Within what a content is imported once."""
+
+    ALL = "all"
+    OWNER = "owner"
+    LIBRARY = "library"
+
+
+class Existing(StrEnum):
+    """What the first pass over a new root does with the files that lie there."""
+
+    IMPORT = "import"
+    BASELINE = "baseline"  # catalogued, imported only by hand
+
+
+class Verdict(StrEnum):
+    """What an importing library says of one version of a file."""
+
+    PENDING = "pending"  # to be imported; its bytes are not at their target yet
+    IMPORTED = "imported"
+    DUPLICATE = "duplicate"  # its content is an item already
+    REFUSED = "refused"
+    BASELINE = "baseline"  # was there before the library was watched
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRules:
+    """The import rules of one library. Directories are absolute bytes."""
+
+    owner: str | None = None  # name of an account
+    state: ItemState = ItemState.PUBLIC
+    target: bytes | None = None  # None: the file stays where it is
+    template: str = "{name}"  # path below the target; see actions/naming.py
+    mode: Mode = Mode.COPY
+    after: After = After.KEEP
+    processed: bytes | None = None
+    existing: Existing = Existing.IMPORT
+    scope: Scope = Scope.ALL
+    moves_duplicates: bool = False  # to ``duplicates`` below the processed directory

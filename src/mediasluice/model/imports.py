@@ -1,4 +1,4 @@
-"""What becomes of a settled file that its library imports: the rules, and the verdicts on a file."""
+"""What becomes of a settled file that its library imports: the rules, and the judgements on a file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Existing(StrEnum):
     BASELINE = "baseline"  # catalogued, imported only by hand
 
 
-class Verdict(StrEnum):
+class Judgement(StrEnum):
     """What an importing library says of one version of a file."""
 
     PENDING = "pending"  # to be imported; its bytes are not at their target yet

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mediasluice.model.files import ChangeKey, FileState, Kind
 from mediasluice.model.flow import RootId
+from mediasluice.model.imports import Judgement
 from mediasluice.model.roots import RootIdentity, RootState, WatchMode
 
 
@@ -163,6 +164,48 @@ class DuplicateTotals(NamedTuple):
     groups: int
     files: int
     bytes: int
+
+
+class ItemLine(NamedTuple):
+    """An item as it is listed. ``path``: where its bytes are; ``None`` while they are on their way."""
+
+    id: int
+    title: str
+    description: str
+    library: str
+    owner: str | None
+    state: str
+    kind: str
+    path: bytes | None
+    size: int
+    blake3: bytes
+    file: int
+    at_us: int
+
+
+class Judged(NamedTuple):
+    """What an importing library says of a file."""
+
+    judgement: Judgement
+    reason: str | None
+    item: int | None
+    item_path: bytes | None
+    todo: str | None
+    due_us: int | None
+
+
+class StepLine(NamedTuple):
+    """A step of the journal as it is listed."""
+
+    id: int
+    purpose: str
+    mode: str
+    source: bytes
+    target: bytes
+    state: str
+    note: str | None
+    at_us: int
+    ended_us: int | None
 
 
 class Lacking(NamedTuple):

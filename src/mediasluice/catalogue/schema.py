@@ -195,6 +195,79 @@ learned = Table(
 )
 """Quiet periods that were found too short for the files of this extension in this directory."""
 
+account = Table(
+    "account",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("at_us", BigInteger, nullable=False),
+)
+"""Who may own items."""
+
+item = Table(
+    "item",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("scope", Text, nullable=False),  # "": everything; "owner:ID", "library:ID"
+    Column("content", _ID, ForeignKey("content.id"), nullable=False),
+    Column("library", _ID, ForeignKey("library.id"), nullable=False),
+    Column("owner", _ID, ForeignKey("account.id")),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("place", Text, nullable=False),  # pending: nowhere yet; file: where its file is; path: there
+    Column("path", LargeBinary),  # absolute
+    Column("file", _ID, nullable=False),  # the file that it came from; its row may be pruned
+    Column("at_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # events name items: no id is used twice
+)
+# The guard of "never twice": a content is one item in its scope, also while its bytes are on their way.
+Index("item_content", item.c.scope, item.c.content, unique=True)
+Index("item_file", item.c.file)
+_partial("item_path", item.c.path, where="path IS NOT NULL")
+
+judgement = Table(
+    "judgement",
+    METADATA,
+    Column("file", _ID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("judgement", Text, nullable=False),
+    Column("item", _ID, ForeignKey("item.id")),  # that it is, or that it is a duplicate of
+    Column("reason", Text),
+    Column("todo", Text),  # import | processed: what is to be done with the file itself
+    Column("due_us", BigInteger),  # not before; set with todo
+    Column("at_us", BigInteger, nullable=False),
+)
+"""What an importing library says of the present version of a file; no row: nothing yet."""
+_partial("judgement_todo", judgement.c.due_us, where="todo IS NOT NULL")
+Index("judgement_item", judgement.c.item)
+
+step = Table(
+    "step",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("file", _ID, nullable=False),
+    Column("item", _ID),
+    Column("purpose", Text, nullable=False),  # import | processed
+    Column("mode", Text, nullable=False),  # as asked for; once done, as it was done
+    Column("source", LargeBinary, nullable=False),  # absolute, as is the target
+    Column("target", LargeBinary, nullable=False),
+    Column("ino", BigInteger, nullable=False),  # with the next three the change key of the source
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    Column("blake3", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),  # open | done | undone
+    Column("note", Text),
+    Column("at_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    sqlite_autoincrement=True,  # temporary names carry it
+)
+"""The journal: each change of a user's file, written before it is made and never removed."""
+_partial("step_open", step.c.id, where="state = 'open'")
+Index("step_file", step.c.file)
+
 
 def schema_sql() -> str:
     """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""

@@ -1,6 +1,14 @@
 PRAGMA application_id = 1397511491;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
+
+CREATE TABLE account (
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (id),
+    UNIQUE (name)
+);
 
 CREATE TABLE content (
     id INTEGER NOT NULL,
@@ -26,12 +34,60 @@ CREATE TABLE meta (
     PRIMARY KEY ("key")
 ) WITHOUT ROWID;
 
+CREATE TABLE step (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    file INTEGER NOT NULL,
+    item INTEGER,
+    purpose TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    source BLOB NOT NULL,
+    target BLOB NOT NULL,
+    ino BIGINT NOT NULL,
+    size BIGINT NOT NULL,
+    mtime_ns BIGINT NOT NULL,
+    ctime_ns BIGINT NOT NULL,
+    blake3 BLOB NOT NULL,
+    state TEXT NOT NULL,
+    note TEXT,
+    at_us BIGINT NOT NULL,
+    ended_us BIGINT
+);
+
+CREATE INDEX step_file ON step (file);
+
+CREATE INDEX step_open ON step (id) WHERE state = 'open';
+
 CREATE TABLE digest (
     blake3 BLOB NOT NULL,
     content INTEGER NOT NULL,
     PRIMARY KEY (blake3),
     FOREIGN KEY(content) REFERENCES content (id)
 ) WITHOUT ROWID;
+
+CREATE TABLE item (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    scope TEXT NOT NULL,
+    content INTEGER NOT NULL,
+    library INTEGER NOT NULL,
+    owner INTEGER,
+    title TEXT NOT NULL,
+    description TEXT NOT NULL,
+    state TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    place TEXT NOT NULL,
+    path BLOB,
+    file INTEGER NOT NULL,
+    at_us BIGINT NOT NULL,
+    FOREIGN KEY(content) REFERENCES content (id),
+    FOREIGN KEY(library) REFERENCES library (id),
+    FOREIGN KEY(owner) REFERENCES account (id)
+);
+
+CREATE UNIQUE INDEX item_content ON item (scope, content);
+
+CREATE INDEX item_file ON item (file);
+
+CREATE INDEX item_path ON item (path) WHERE path IS NOT NULL;
 
 CREATE TABLE root (
     id INTEGER NOT NULL,
@@ -58,6 +114,23 @@ CREATE TABLE dir (
     UNIQUE (root, path),
     FOREIGN KEY(root) REFERENCES root (id)
 );
+
+CREATE TABLE judgement (
+    file INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    judgement TEXT NOT NULL,
+    item INTEGER,
+    reason TEXT,
+    todo TEXT,
+    due_us BIGINT,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (file),
+    FOREIGN KEY(item) REFERENCES item (id)
+);
+
+CREATE INDEX judgement_item ON judgement (item);
+
+CREATE INDEX judgement_todo ON judgement (due_us) WHERE todo IS NOT NULL;
 
 CREATE TABLE learned (
     root INTEGER NOT NULL,
@@ -152,4 +225,4 @@ CREATE TABLE file_version (
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0001');
+INSERT INTO alembic_version VALUES ('0002');

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mediasluice.catalogue import presence
+from mediasluice.catalogue import items, journal, presence
 from mediasluice.catalogue.connect import copy_database, translated
+from mediasluice.catalogue.journal import Closed, Planned, Postponed
 from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.record import record
@@ -25,6 +26,7 @@ from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roo
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import IdentifiedFile, RootId
+from mediasluice.model.imports import ImportRules
 from mediasluice.model.roots import Library, RootIdentity, RootState, WatchMode
 
 CLOSE_WAIT_MS = 500  # chosen: a reader that holds on keeps the WAL file, nothing worse
@@ -280,6 +282,68 @@ class Catalogue:
                 "UPDATE dir SET signature = NULL, mtime_ns = NULL WHERE root = ? AND path = ?",
                 [(root, directory) for directory in directories],
             )
+
+    # -- imports ----------------------------------------------------------------------------------
+
+    def judge(
+        self,
+        root: RootId,
+        rules: ImportRules,
+        files: Sequence[int],
+        at_us: int,
+        *,
+        baseline: bool = False,
+        by_hand: bool = False,
+        told: Collection[int] = (),
+    ) -> int:
+        """Judge files by the rules of their library; see ``items``. Gives for how many something is to be done."""
+        with self.transaction():
+            return items.judge(self._ledger, root, rules, files, at_us, baseline=baseline, by_hand=by_hand, told=told)
+
+    def refuse(self, rows: Sequence[Observed], at_us: int) -> None:
+        """Judge files of an importing library that are not read: unwanted ones and junk."""
+        with self.transaction():
+            items.refuse(self._ledger, rows, at_us)
+
+    def open_steps(self, planned: Sequence[Planned], at_us: int) -> list[int]:
+        """Write steps down before anything of them is done; gives their ids, in order."""
+        with self.transaction():
+            return journal.open_steps(self._ledger, planned, at_us)
+
+    def retarget(self, targets: Iterable[tuple[int, bytes]]) -> None:
+        """Note that open steps, of which nothing happened, go to other paths."""
+        with self.transaction():
+            journal.retarget(self._ledger, targets)
+
+    def close_steps(self, ended: Sequence[Closed | Postponed], at_us: int) -> None:
+        """Note how things ended, with all that follows from it."""
+        with self.transaction():
+            journal.close(self._ledger, ended, at_us)
+
+    def change_item(self, item: int, values: Mapping[str, str], at_us: int) -> None:
+        """Set title, description, owner or state of an item."""
+        with self.transaction():
+            items.change_item(self._ledger, item, values, at_us)
+
+    def delete_item(self, item: int, at_us: int) -> bytes | None:
+        """Forget an item; gives where its bytes are, which stay."""
+        with self.transaction():
+            return items.delete_item(self._ledger, item, at_us)
+
+    def add_account(self, name: str, at_us: int) -> bool:
+        """Make an account; ``False`` if there is one of this name."""
+        with self.transaction():
+            return items.add_account(self._ledger, name, at_us)
+
+    def has_account(self, name: str) -> bool:
+        """Whether there is an account of this name."""
+        found = self._connection.execute("SELECT 1 FROM account WHERE name = ?", (name,))
+        return found.fetchone() is not None
+
+    def remove_account(self, name: str) -> None:
+        """Remove an account that owns nothing."""
+        with self.transaction():
+            items.remove_account(self._ledger, name)
 
     # -- the rest ---------------------------------------------------------------------------------
 

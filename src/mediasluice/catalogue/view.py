@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -17,8 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from mediasluice.catalogue import journal
 from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.connect import translated
+from mediasluice.catalogue.items import IN_PLACE
+from mediasluice.catalogue.journal import Due, Open
 from mediasluice.catalogue.ledger import DISK, loaded
 from mediasluice.catalogue.opening import open_reader
 from mediasluice.catalogue.presence import BELOW, below
@@ -27,15 +31,19 @@ from mediasluice.catalogue.rows import (
     DuplicateGroup,
     DuplicateTotals,
     FileLine,
+    ItemLine,
+    Judged,
     Known,
     Lacking,
     RootRow,
+    StepLine,
     roots_of,
     unsigned,
 )
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
+from mediasluice.model.imports import Judgement
 from mediasluice.model.paths import split, text
 from mediasluice.model.roots import RootIdentity
 
@@ -58,6 +66,12 @@ _EVENTS = (
     " CROSS JOIN root r ON r.id = d.root CROSS JOIN library l ON l.id = r.library"
     " LEFT JOIN dir old_d ON old_d.id = e.old_dir LEFT JOIN root old_r ON old_r.id = old_d.root"
     " LEFT JOIN content c ON c.id = e.content"
+)
+_ITEMS = (
+    "SELECT i.id, i.title, i.description, l.name, a.name, i.state, i.kind, i.place, i.path, r.path, d.path, f.name,"
+    " c.size, c.blake3, i.file, i.at_us FROM item i CROSS JOIN content c ON c.id = i.content"
+    " CROSS JOIN library l ON l.id = i.library LEFT JOIN account a ON a.id = i.owner LEFT JOIN file f ON f.id = i.file"
+    " LEFT JOIN dir d ON d.id = f.dir LEFT JOIN root r ON r.id = d.root"
 )
 _TYPES = {kind.value: kind for kind in EventType}
 _MORE_DIGESTS = ("sha256", "md5", "sha1")  # in the data of an event where somebody asked for them
@@ -205,6 +219,98 @@ class View:
             if len(page) < PAGE:
                 return
             after = page[-1][0]
+
+    # -- imports ----------------------------------------------------------------------------------
+
+    def due(self, roots: Sequence[RootId], now_us: int, limit: int) -> list[Due]:
+        """What is to be done with files of these roots now, first come, first served."""
+        with translated(self._file):
+            return journal.due(self._connection, roots, now_us, limit)
+
+    def next_due_us(self) -> int | None:
+        """When the next file is to be dealt with, or ``None``."""
+        with translated(self._file):
+            return journal.next_due_us(self._connection)
+
+    def unfinished(self) -> list[Open]:
+        """The steps that an earlier run left open."""
+        with translated(self._file):
+            return journal.unfinished(self._connection)
+
+    def unjudged(self, root: RootId, directory: bytes, after: int, limit: int) -> list[int]:
+        """Catalogued files at or below a directory that nobody has judged, by id, after that id."""
+        found = self._run(
+            "SELECT f.id FROM dir d CROSS JOIN file f ON f.dir = d.id LEFT JOIN judgement j ON j.file = f.id"
+            f" WHERE d.root = :root AND {BELOW} AND f.state = 'catalogued' AND f.content IS NOT NULL AND f.id > :after"
+            " AND (j.file IS NULL OR j.version <> f.version) ORDER BY f.id LIMIT :limit",
+            {**below(root, directory), "after": after, "limit": limit},
+        )
+        return [row[0] for row in found]
+
+    def judged_again(self, root: RootId, limit: int) -> list[int]:
+        """Files of a root whose item was deleted."""
+        found = self._run(
+            "SELECT j.file FROM judgement j CROSS JOIN file f ON f.id = j.file CROSS JOIN dir d ON d.id = f.dir"
+            " WHERE j.judgement = 'again' AND d.root = ? AND f.state = 'catalogued' LIMIT ?",
+            (root, limit),
+        )
+        return [row[0] for row in found]
+
+    def files_at(self, root: RootId, directory: bytes, name: bytes | None, after: int, limit: int) -> list[int]:
+        """Catalogued files by id: the one of this name, or with ``None`` all at and below the directory."""
+        which = "d.path = :path AND f.name = :name" if name is not None else BELOW
+        found = self._run(
+            "SELECT f.id FROM dir d CROSS JOIN file f ON f.dir = d.id"
+            f" WHERE d.root = :root AND {which} AND f.state = 'catalogued' AND f.id > :after"
+            " ORDER BY f.id LIMIT :limit",
+            {**below(root, directory), "name": name, "after": after, "limit": limit},
+        )
+        return [row[0] for row in found]
+
+    def items(self, item: int | None = None) -> Iterator[ItemLine]:
+        """All items, or one, in the order in which they were claimed."""
+        after = 0 if item is None else item - 1
+        while True:
+            page = self._run(f"{_ITEMS} WHERE i.id > ? ORDER BY i.id LIMIT ?", (after, PAGE if item is None else 1))
+            for row in page:
+                if item is None or row[0] == item:
+                    yield _item_line(row)
+            if item is not None or len(page) < PAGE:
+                return
+            after = page[-1][0]
+
+    def item_at(self, path: bytes) -> ItemLine | None:
+        """The item whose bytes are stored at a path."""
+        found = self._run(f"{_ITEMS} WHERE i.path = ?", (path,))
+        return _item_line(found[0]) if found else None
+
+    def judged(self, file: int) -> Judged | None:
+        """What an importing library says of a file."""
+        found = self._run("SELECT judgement, reason, item, todo, due_us FROM judgement WHERE file = ?", (file,))
+        if not found:
+            return None
+        judgement, reason, item, todo, due_us = found[0]
+        line = next(self.items(item), None) if item is not None else None
+        return Judged(Judgement(judgement), reason, item, line and line.path, todo, due_us)
+
+    def steps(self, file: int) -> list[StepLine]:
+        """What was done with the bytes of a file, oldest first."""
+        found = self._run(
+            "SELECT id, purpose, mode, source, target, state, note, at_us, ended_us FROM step"
+            " WHERE file = ? ORDER BY id",
+            (file,),
+        )
+        return [StepLine(*row) for row in found]
+
+    def accounts(self) -> list[tuple[str, int, int]]:
+        """(name, microseconds of its making, items that it owns) of all accounts, by name."""
+        return self._run(
+            "SELECT a.name, a.at_us, (SELECT count(*) FROM item i WHERE i.owner = a.id) FROM account a ORDER BY a.name"
+        )
+
+    def imports(self) -> dict[str, int]:
+        """How many files importing libraries have judged how."""
+        return dict(self._run("SELECT judgement, count(*) FROM judgement GROUP BY judgement"))
 
     # -- the event log ----------------------------------------------------------------------------
 
@@ -354,6 +460,13 @@ def _file_line(row: Sequence[Any]) -> FileLine:
     return FileLine(number, library, path, size, mtime_ns, Kind(kind), FileState(state), *rest)
 
 
+def _item_line(row: Sequence[Any]) -> ItemLine:
+    number, title, description, library, owner, state, kind, place, path, root, directory, name, *rest = row
+    if place == IN_PLACE and name is not None:
+        path = _absolute(root, directory, name)
+    return ItemLine(number, title, description, library, owner, state, kind, path, *rest)
+
+
 def _event(row: Sequence[Any], epoch: str) -> Event:
     seq, what, at_us, library, root, directory, name, old_root, old_directory, old_name = row[:10]
     size, blake3, xxh128, origin, stored, *more = row[10:]
@@ -361,7 +474,9 @@ def _event(row: Sequence[Any], epoch: str) -> Event:
     path = root if not name else _absolute(root, directory, name)
     other = None if old_name is None else _absolute(old_root, old_directory, old_name)
     data: dict[str, object] = {} if stored is None else json.loads(stored)
-    if other is not None and kind is EventType.FILE_DUPLICATE:
+    if kind is EventType.FILE_MOVED and "to" in data:  # we moved it to where no root is
+        path, other = os.fsencode(str(data.pop("to"))), path
+    elif other is not None and kind is EventType.FILE_DUPLICATE:
         data["of_path"], other = text(other), None
     elif other is not None and kind is EventType.FILE_CREATED:
         data["restored_from"], other = text(other), None

@@ -55,6 +55,7 @@ class Judgement(StrEnum):
     DUPLICATE = "duplicate"  # its content is an item already
     REFUSED = "refused"
     BASELINE = "baseline"  # was there before the library was watched
+    AGAIN = "again"  # its item was deleted: the next pass judges it anew
 
 
 @dataclass(frozen=True, slots=True)

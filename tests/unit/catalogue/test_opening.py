@@ -170,12 +170,12 @@ def test_a_reader_needs_no_writer(file: Path) -> None:
 
 # -- migrations -----------------------------------------------------------------------------------
 
-_SECOND = """
+_NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     with op.batch_alter_table("content") as table:
@@ -188,7 +188,7 @@ def upgrade():
 def revisions(tmp_path: Path) -> Path:
     directory = tmp_path / "100% revisions"
     directory.mkdir()
-    (directory / "0002_second.py").write_text(_SECOND)
+    (directory / "0003_next.py").write_text(_NEXT)
     return directory
 
 
@@ -201,18 +201,18 @@ def _fill(file: Path) -> list[tuple[str, bytes, bytes | None]]:
 def test_an_older_catalogue_is_migrated_beside_a_copy(file: Path, revisions: Path) -> None:
     """A migration changes the catalogue in place, leaves a copy of the old one, and the old program refuses it."""
     told = _fill(file)
-    prepare(file, 2, revisions)
-    assert version_of(file) == 2
+    prepare(file, 3, revisions)
+    assert version_of(file) == 3
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT size, crc32 FROM content").fetchall() == [(3, 3)]
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    with pytest.raises(ForeignDatabase, match="version 2, this program knows 1"):
+    with pytest.raises(ForeignDatabase, match="version 3, this program knows 2"):
         Catalogue.open(file)
-    copy = file.with_name(file.name + ".before-2")
+    copy = file.with_name(file.name + ".before-3")
     assert not copy.exists()
-    copy = file.with_name(file.name + ".before-1")
-    assert version_of(copy) == 1
+    copy = file.with_name(file.name + ".before-2")
+    assert version_of(copy) == 2
     with Catalogue.open(copy):
         assert story(copy) == told
 
@@ -220,10 +220,10 @@ def test_an_older_catalogue_is_migrated_beside_a_copy(file: Path, revisions: Pat
 def test_a_migrated_catalogue_is_left_alone(file: Path, revisions: Path) -> None:
     """A second start at the same version changes nothing and copies nothing."""
     _fill(file)
-    prepare(file, 2, revisions)
-    file.with_name(file.name + ".before-1").unlink()
+    prepare(file, 3, revisions)
+    file.with_name(file.name + ".before-2").unlink()
     before = file.read_bytes()
-    prepare(file, 2, revisions)
+    prepare(file, 3, revisions)
     assert file.read_bytes() == before
     assert _names(file.parent) == {file.name, revisions.name}
 
@@ -236,13 +236,13 @@ def test_a_migrated_catalogue_is_left_alone(file: Path, revisions: Path) -> None
 def test_a_failed_migration_changes_nothing(file: Path, revisions: Path, ending: str | None) -> None:
     """When a revision fails half way, the catalogue is as before and the old program goes on with it."""
     told = _fill(file)
-    second = revisions / "0002_second.py"
+    second = revisions / "0003_next.py"
     if ending is None:
         second.unlink()
     else:
-        second.write_text(_SECOND + ending)
+        second.write_text(_NEXT + ending)
     with pytest.raises((ConfigError, RuntimeError)):
-        prepare(file, 2, revisions)
+        prepare(file, 3, revisions)
     assert version_of(file) == SCHEMA_VERSION
     with Catalogue.open(file) as catalogue:
         assert story(file) == told
@@ -269,3 +269,24 @@ def test_an_old_sqlite_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ConfigError, match=r"too old, 99\.0\.0 is needed"):
         Catalogue.open(file)
     assert not file.exists()
+
+
+def test_a_catalogue_without_imports_gets_their_tables(file: Path, tmp_path: Path) -> None:
+    """One of the version before has, once opened, the tables of a fresh one, and all that it knew."""
+    told = _fill(file)
+    with closing(sqlite3.connect(file)) as connection:
+        for table in ("judgement", "step", "item", "account"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    Catalogue.open(file).close()
+    Catalogue.open(tmp_path / "fresh.sqlite").close()
+    assert _tables(file) == _tables(tmp_path / "fresh.sqlite")
+    assert story(file) == told
+
+
+def _tables(file: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(file)) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        return {(name, " ".join(sql.split())) for name, sql in found}

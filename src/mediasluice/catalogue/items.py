@@ -1,0 +1,352 @@
+"""Judge files by the rules of an importing library, and keep what became items of them.
+
+Takes ids of catalogued files; claims an item for each content that its scope has not, in the transaction that
+recorded the file: whoever comes second finds the claim, also after a crash. The bytes follow later, see ``journal``.
+Fails with: sqlite3.Error, UsageError (no such item or account).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from mediasluice.catalogue.ledger import COLUMNS, FileRow, Ledger
+from mediasluice.catalogue.rows import Observed, storable
+from mediasluice.errors import UsageError
+from mediasluice.model.events import EventType
+from mediasluice.model.files import FileState
+from mediasluice.model.flow import RootId
+from mediasluice.model.imports import Existing, ImportRules, Judgement, Scope
+from mediasluice.model.paths import join
+
+IMPORT, PROCESSED = "import", "processed"
+"""What is to be done with a file: bring it to its target; set it aside, now that it is dealt with."""
+
+PENDING, IN_PLACE, STORED = "pending", "file", "path"
+"""Where the bytes of an item are: nowhere yet, where its file is, at a path of their own."""
+
+
+class _Place(NamedTuple):
+    """What the judgements of one root share."""
+
+    library: int
+    path: bytes  # of the root
+    owner: int | None
+    scope: str
+    rules: ImportRules
+
+
+def judge(
+    ledger: Ledger,
+    root: RootId,
+    rules: ImportRules,
+    files: Sequence[int],
+    at_us: int,
+    *,
+    baseline: bool = False,
+    by_hand: bool = False,
+    told: Collection[int] = (),
+) -> int:
+    """Judge files that have no judgement at their present version; gives for how many something is to be done.
+
+    ``baseline``: they were there before the root was watched. ``by_hand``: a person wants them. ``told``: files of
+    which an event says already that they are duplicates.
+    """
+    place = _place(ledger, root, rules)
+    todo = 0
+    for row, directory, judged in _rows(ledger, files):
+        if judged is not None and judged.version == row.version and not _is_open(judged.judgement, by_hand=by_hand):
+            continue
+        if baseline and rules.existing is Existing.BASELINE and not by_hand and judged is None:
+            _write(ledger, row, Judgement.BASELINE, None, "it was there before its library was watched", None, at_us)
+            continue
+        todo += _judge_one(ledger, place, row, directory, judged, at_us, is_told=row.id in told)
+    ledger.flush()
+    return todo
+
+
+class _Judged(NamedTuple):
+    version: int
+    judgement: Judgement
+    item: int | None
+
+
+def _is_open(judgement: Judgement, *, by_hand: bool) -> bool:
+    """Whether a file may be judged again though it did not change."""
+    return judgement is Judgement.AGAIN or (by_hand and judgement in (Judgement.BASELINE, Judgement.REFUSED))
+
+
+def _place(ledger: Ledger, root: RootId, rules: ImportRules) -> _Place:
+    library, path = ledger.connection.execute("SELECT library, path FROM root WHERE id = ?", (root,)).fetchone()
+    owner = None if rules.owner is None else account_id(ledger, rules.owner)
+    scope = {Scope.ALL: "", Scope.OWNER: f"owner:{owner}", Scope.LIBRARY: f"library:{library}"}[rules.scope]
+    return _Place(library, path.rstrip(b"/"), owner, scope, rules)
+
+
+def _rows(ledger: Ledger, files: Sequence[int]) -> Iterable[tuple[FileRow, bytes, _Judged | None]]:
+    """The files that are catalogued with their digests, in the given order."""
+    found = ledger.connection.execute(
+        f"SELECT {COLUMNS}, d.path, j.version, j.judgement, j.item FROM json_each(?) wanted"
+        " CROSS JOIN file f ON f.id = wanted.value CROSS JOIN dir d ON d.id = f.dir"
+        " LEFT JOIN judgement j ON j.file = f.id"
+        " WHERE f.state = 'catalogued' AND f.content IS NOT NULL ORDER BY wanted.key",
+        (json.dumps(list(files)),),
+    ).fetchall()
+    for *values, directory, version, judgement, item in found:
+        judged = None if version is None else _Judged(version, Judgement(judgement), item)
+        yield FileRow._make(values), directory, judged
+
+
+def _judge_one(
+    ledger: Ledger, place: _Place, row: FileRow, directory: bytes, judged: _Judged | None, at_us: int, *, is_told: bool
+) -> int:
+    run = ledger.connection.execute
+    own = judged.item if judged is not None and judged.judgement in (Judgement.IMPORTED, Judgement.PENDING) else None
+    holder = run(
+        "SELECT i.id, i.place, i.path, i.file FROM item i WHERE i.scope = ? AND i.content = ?",
+        (place.scope, row.content),
+    ).fetchone()
+    if holder is not None and (
+        holder[0] == own or _is_its_own(ledger, holder, place.path + b"/" + join(directory, row.name))
+    ):
+        _write(ledger, row, Judgement.IMPORTED, holder[0], None, None, at_us)
+        return 0
+    if holder is not None:
+        if own is not None:
+            _give_up(ledger, own, row, at_us)
+        todo = PROCESSED if place.rules.moves_duplicates else None
+        _write(ledger, row, Judgement.DUPLICATE, holder[0], None, todo, at_us)
+        if not is_told:
+            _tell_duplicate(ledger, row, holder, at_us)
+        return int(todo is not None)
+    if own is not None:
+        run("UPDATE item SET content = ?, kind = ?, at_us = ? WHERE id = ?", (row.content, row.kind, at_us, own))
+    else:
+        own = _claim(ledger, place, row, at_us)
+    _write(ledger, row, Judgement.PENDING, own, None, IMPORT, at_us)
+    return 1
+
+
+def _claim(ledger: Ledger, place: _Place, row: FileRow, at_us: int) -> int:
+    stem = row.name.rpartition(b".")[0] or row.name
+    now = datetime.fromtimestamp(at_us / 1e6).astimezone()
+    number = ledger.connection.execute(
+        "INSERT INTO item (scope, content, library, owner, title, description, state, kind, place, file, at_us)"
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{PENDING}', ?, ?)",
+        (
+            place.scope, row.content, place.library, place.owner, stem.decode("utf-8", "replace"),
+            f"Auto-imported from directory on {now:%Y-%m-%d %H:%M:%S}", place.rules.state.value, row.kind,
+            row.id, at_us,
+        ),
+    ).lastrowid  # fmt: skip
+    assert number is not None
+    return number
+
+
+def _is_its_own(ledger: Ledger, holder: tuple[Any, ...], path: bytes) -> bool:
+    """Whether a file is the very bytes of the item: a target may lie in another library."""
+    item, _, at, _ = holder
+    if at is not None:
+        return bool(at == path)
+    query = "SELECT 1 FROM step WHERE state = 'open' AND item = ? AND target = ?"
+    return ledger.connection.execute(query, (item, path)).fetchone() is not None
+
+
+def _give_up(ledger: Ledger, item: int, row: FileRow, at_us: int) -> None:
+    """A file that was an item became a copy of another one. What is stored elsewhere stays an item."""
+    place = ledger.connection.execute("SELECT place FROM item WHERE id = ?", (item,)).fetchone()[0]
+    if place != STORED:
+        _remove(ledger, item, row, at_us, because="its file has the content of another item now")
+
+
+def _tell_duplicate(ledger: Ledger, row: FileRow, holder: tuple[Any, ...], at_us: int) -> None:
+    item, _, _, file = holder
+    first = ledger.one("f.id = ?", file)
+    other = None if first is None else (first.dir, first.name)
+    ledger.tell(EventType.FILE_DUPLICATE, row, at_us, other=other, data=json.dumps({"of": file, "item": item}))
+
+
+def _write(
+    ledger: Ledger,
+    row: FileRow,
+    judgement: Judgement,
+    item: int | None,
+    reason: str | None,
+    todo: str | None,
+    at_us: int,
+) -> None:
+    ledger.connection.execute(
+        "INSERT INTO judgement (file, version, judgement, item, reason, todo, due_us, at_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET version = excluded.version,"
+        " judgement = excluded.judgement, item = excluded.item, reason = excluded.reason, todo = excluded.todo,"
+        " due_us = excluded.due_us, at_us = excluded.at_us",
+        (row.id, row.version, judgement.value, item, storable(reason), todo, at_us if todo else None, at_us),
+    )
+
+
+# -- refused ------------------------------------------------------------------------------------
+
+
+def refuse(ledger: Ledger, rows: Sequence[Observed], at_us: int) -> None:
+    """Judge files that are not read: those that the rules do not want, and junk. Each is told once."""
+    for seen in rows:
+        if seen.state not in (FileState.SKIPPED, FileState.JUNK):
+            continue
+        place = ledger.known_directory(seen.root, seen.directory)
+        row = None if place is None else ledger.at(place, seen.name)
+        if row is None or row.state != seen.state:
+            continue
+        reason = row.reason or ""
+        was = ledger.connection.execute(
+            "SELECT 1 FROM judgement WHERE file = ? AND version = ? AND judgement = 'refused' AND reason = ?",
+            (row.id, row.version, reason),
+        ).fetchone()
+        if was is None:
+            _write(ledger, row, Judgement.REFUSED, None, reason, None, at_us)
+            what = EventType.FILE_JUNK if seen.state is FileState.JUNK else EventType.ITEM_REFUSED
+            ledger.tell(what, row, at_us, data=json.dumps({"reason": reason}))
+    ledger.flush()
+
+
+def refuse_pending(ledger: Ledger, file: int, reason: str, at_us: int) -> None:
+    """What was to be imported cannot be, by the library's own rules: the claim is given back."""
+    row, item = ledger.one("f.id = ?", file), _pending_item(ledger, file)
+    if row is None or item is None:
+        return
+    _forget_item(ledger, item)
+    _write(ledger, row, Judgement.REFUSED, None, reason, None, at_us)
+    ledger.tell(EventType.ITEM_REFUSED, row, at_us, data=json.dumps({"reason": storable(reason)}))
+    ledger.flush()
+
+
+def cancel(ledger: Ledger, files: Iterable[int]) -> None:
+    """Files that were to be imported are gone for good: nothing is claimed any more."""
+    for file in files:
+        row = ledger.one("f.id = ?", file)
+        if row is not None and row.state != FileState.MISSING:
+            continue
+        item = _pending_item(ledger, file)
+        if item is not None:
+            _forget_item(ledger, item)
+        else:
+            ledger.connection.execute("UPDATE judgement SET todo = NULL, due_us = NULL WHERE file = ?", (file,))
+
+
+def _pending_item(ledger: Ledger, file: int) -> int | None:
+    """The item that a file is to become and whose bytes are nowhere yet."""
+    found = ledger.connection.execute(
+        "SELECT i.id FROM judgement j CROSS JOIN item i ON i.id = j.item WHERE j.file = ? AND i.place = 'pending'",
+        (file,),
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+def _forget_item(ledger: Ledger, item: int) -> None:
+    """Remove a claim; what was called its duplicate is judged again."""
+    ledger.connection.execute("DELETE FROM judgement WHERE item = ? AND judgement = 'pending'", (item,))
+    _free(ledger, item)
+    ledger.connection.execute("DELETE FROM item WHERE id = ?", (item,))
+
+
+def _free(ledger: Ledger, item: int) -> None:
+    ledger.connection.execute(
+        "UPDATE judgement SET judgement = 'again', item = NULL, todo = NULL, due_us = NULL WHERE item = ?", (item,)
+    )
+
+
+# -- items --------------------------------------------------------------------------------------
+
+
+def change_item(ledger: Ledger, item: int, values: Mapping[str, str], at_us: int) -> None:
+    """Set title, description, owner (the name of an account) or state of an item."""
+    row = _item(ledger, item)
+    columns: dict[str, object] = dict(values)
+    if "owner" in values:
+        columns["owner"] = account_id(ledger, values["owner"])
+    sets = ", ".join(f"{name} = ?" for name in columns)
+    ledger.connection.execute(f"UPDATE item SET {sets} WHERE id = ?", (*columns.values(), item))
+    _tell(ledger, EventType.ITEM_CHANGED, row, at_us, {"item": item, **values})
+    ledger.flush()
+
+
+def delete_item(ledger: Ledger, item: int, at_us: int) -> bytes | None:
+    """Forget an item; gives where its bytes are, which stay. Files of its content are judged again by the next pass."""
+    row = _item(ledger, item)
+    open_step = ledger.connection.execute("SELECT 1 FROM step WHERE state = 'open' AND item = ?", (item,)).fetchone()
+    if open_step is not None:
+        message = f"item {item} is being imported at this moment"
+        raise UsageError(message, hint="try again in a moment")
+    _remove(ledger, item, ledger.one("f.id = ?", row[3]), at_us, because=None)
+    ledger.flush()
+    path: bytes | None = row[2]
+    return path
+
+
+def _remove(ledger: Ledger, item: int, row: FileRow | None, at_us: int, *, because: str | None) -> None:
+    found = _item(ledger, item)
+    data: dict[str, object] = {"item": item, "title": found[1]}
+    if because is not None:
+        data["because"] = because
+    _free(ledger, item)
+    ledger.connection.execute("DELETE FROM item WHERE id = ?", (item,))
+    _tell(ledger, EventType.ITEM_DELETED, found, at_us, data, row)
+
+
+def _item(ledger: Ledger, item: int) -> tuple[Any, ...]:
+    row = ledger.connection.execute("SELECT library, title, path, file FROM item WHERE id = ?", (item,)).fetchone()
+    if row is None:
+        message = f"there is no item {item}"
+        raise UsageError(message, hint="see: sluice items")
+    found: tuple[Any, ...] = row
+    return found
+
+
+def _tell(
+    ledger: Ledger,
+    what: EventType,
+    item: tuple[Any, ...],
+    at_us: int,
+    data: Mapping[str, object],
+    row: FileRow | None = None,
+) -> None:
+    """Tell of an item at the place of its file, or of its library when the file is forgotten."""
+    row = row or ledger.one("f.id = ?", item[3])
+    text = json.dumps(data)
+    if row is not None:
+        ledger.tell(what, row, at_us, data=text)
+        return
+    root = ledger.connection.execute("SELECT id FROM root WHERE library = ? LIMIT 1", (item[0],)).fetchone()
+    if root is not None:
+        ledger.tell_root(what, RootId(root[0]), at_us, text)
+
+
+# -- accounts -----------------------------------------------------------------------------------
+
+
+def account_id(ledger: Ledger, name: str) -> int:
+    """The id of an account."""
+    row = ledger.connection.execute("SELECT id FROM account WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        message = f"there is no account {name!r}"
+        raise UsageError(message, hint=f"make it: sluice users add {name}")
+    return int(row[0])
+
+
+def add_account(ledger: Ledger, name: str, at_us: int) -> bool:
+    """Make an account; ``False`` if there is one of this name."""
+    made = ledger.connection.execute(
+        "INSERT INTO account (name, at_us) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, at_us)
+    )
+    return bool(made.rowcount)
+
+
+def remove_account(ledger: Ledger, name: str) -> None:
+    """Remove an account that owns nothing."""
+    number = account_id(ledger, name)
+    owned = ledger.connection.execute("SELECT count(*) FROM item WHERE owner = ?", (number,)).fetchone()[0]
+    if owned:
+        message = f"{name} owns {owned} items"
+        raise UsageError(message, hint="give them to somebody else first: sluice items set ID --owner NAME")
+    ledger.connection.execute("DELETE FROM account WHERE id = ?", (number,))

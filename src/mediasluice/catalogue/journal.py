@@ -1,0 +1,281 @@
+"""The journal of moved bytes: what is to be done, what is being done, what was done.
+
+Takes and gives named tuples with absolute paths as bytes. A step is written before anything of it happens, with the
+change key and the digest that its source was judged by, and closed together with the facts that follow from it: an
+item has its bytes, a file has left. Steps are never removed.
+Fails with: sqlite3.Error.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mediasluice.catalogue.items import IMPORT, IN_PLACE, PENDING, PROCESSED, STORED, cancel, refuse_pending
+from mediasluice.catalogue.ledger import FileRow, Ledger, loaded, stored
+from mediasluice.catalogue.record import write
+from mediasluice.catalogue.rows import storable
+from mediasluice.model.events import EventType
+from mediasluice.model.files import ChangeKey, FileState
+from mediasluice.model.flow import RootId
+from mediasluice.model.imports import Judgement
+from mediasluice.model.paths import split, text
+
+
+class Due(NamedTuple):
+    """A file of which something is to be done, as it is now."""
+
+    file: int
+    version: int
+    todo: str  # import | processed
+    judgement: Judgement
+    item: int | None
+    place: str | None  # of the item's bytes
+    owner: str | None
+    root: RootId
+    directory: bytes
+    name: bytes
+    key: ChangeKey
+    state: FileState
+    blake3: bytes
+    kind: str
+
+
+class Planned(NamedTuple):
+    """A step to be journalled."""
+
+    due: Due
+    mode: str
+    source: bytes
+    target: bytes
+
+
+class Open(NamedTuple):
+    """A step of the journal that is not closed."""
+
+    id: int
+    planned: Planned
+
+
+class Closed(NamedTuple):
+    """How a step, or something that needed none, ended. ``source``: the key of what is still at the old place."""
+
+    due: Due
+    step: int | None
+    mode: str  # how it was done
+    path: bytes  # where the file's bytes are now
+    key: ChangeKey  # of what is there
+    source: ChangeKey | None
+    then: str | None  # what is to be done next
+    note: str | None
+    data: dict[str, object]  # for the event
+
+
+class Postponed(NamedTuple):
+    """A step that was not done. ``next_us``: when it is tried again; ``None``: the rules refuse the file."""
+
+    due: Due
+    step: int | None
+    reason: str
+    next_us: int | None
+
+
+_DUE = (
+    "SELECT f.id, f.version, j.todo, j.judgement, j.item, i.place, a.name, d.root, d.path, f.name,"
+    " f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, c.blake3, f.kind"
+    " FROM {} CROSS JOIN file f ON f.id = j.file CROSS JOIN dir d ON d.id = f.dir"
+    " LEFT JOIN content c ON c.id = f.content LEFT JOIN item i ON i.id = j.item LEFT JOIN account a ON a.id = i.owner"
+)
+
+
+def due(connection: sqlite3.Connection, roots: Sequence[RootId], now_us: int, limit: int) -> list[Due]:
+    """What is to be done now in these roots, first come, first served; gone files among it, for :func:`close`."""
+    found = connection.execute(
+        f"{_DUE.format('judgement j')} WHERE j.todo IS NOT NULL AND j.due_us <= ? AND j.version = f.version"
+        " AND f.state IN ('catalogued', 'missing') AND d.root IN (SELECT value FROM json_each(?))"
+        " ORDER BY j.due_us LIMIT ?",
+        (now_us, json.dumps(list(roots)), limit),
+    ).fetchall()
+    return [_due(row) for row in found]
+
+
+def _due(row: Sequence[object]) -> Due:
+    file, version, todo, judgement, item, place, owner, root, directory, name, *key, state, blake3, kind = row
+    return Due(
+        file, version, todo, Judgement(judgement), item, place, owner, RootId(root), directory, name,  # type: ignore[arg-type]
+        loaded(*key), FileState(state), blake3 or b"", kind,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def next_due_us(connection: sqlite3.Connection) -> int | None:
+    """When the next thing is to be done, or ``None`` if nothing is."""
+    row = connection.execute("SELECT min(due_us) FROM judgement WHERE todo IS NOT NULL").fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def open_steps(ledger: Ledger, planned: Iterable[Planned], at_us: int) -> list[int]:
+    """Write steps down; gives their ids, in order."""
+    ids = []
+    for due, mode, source, target in planned:
+        key = stored(due.key)
+        made = ledger.connection.execute(
+            "INSERT INTO step (file, item, purpose, mode, source, target, ino, size, mtime_ns, ctime_ns, blake3, state,"
+            " at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?)",
+            (due.file, due.item, due.todo, mode, source, target, *key, due.blake3, at_us),
+        )
+        assert made.lastrowid is not None
+        ids.append(made.lastrowid)
+    return ids
+
+
+def retarget(ledger: Ledger, targets: Iterable[tuple[int, bytes]]) -> None:
+    """Open steps go elsewhere: somebody took their names. Nothing of them has happened."""
+    ledger.connection.executemany("UPDATE step SET target = ? WHERE id = ?", [(path, step) for step, path in targets])
+
+
+def unfinished(connection: sqlite3.Connection) -> list[Open]:
+    """The steps that an earlier run left open, oldest first."""
+    found = connection.execute(
+        f"{_DUE.format('step s CROSS JOIN judgement j ON j.file = s.file')} WHERE s.state = 'open' ORDER BY s.id"
+    ).fetchall()
+    known = {row[0]: _due((*row[:2], row[2] or IMPORT, row[3] or Judgement.PENDING, *row[4:])) for row in found}
+    steps = connection.execute(
+        "SELECT id, file, item, purpose, mode, source, target, ino, size, mtime_ns, ctime_ns, blake3 FROM step"
+        " WHERE state = 'open' ORDER BY id"
+    ).fetchall()
+    result = []
+    for number, file, item, purpose, mode, source, target, *key, blake3 in steps:
+        here = known.get(file)
+        directory, name = split(source) if here is None else (here.directory, here.name)
+        root = RootId(0) if here is None else here.root
+        due = Due(
+            file, 0 if here is None else here.version, purpose, Judgement.PENDING, item,
+            None if here is None else here.place, None if here is None else here.owner, root, directory, name,
+            loaded(*key), FileState.CATALOGUED, blake3, "" if here is None else here.kind,
+        )  # fmt: skip
+        result.append(Open(number, Planned(due, mode, source, target)))
+    return result
+
+
+def close(ledger: Ledger, ended: Iterable[Closed | Postponed], at_us: int) -> None:
+    """Note how things ended, with all that follows from it."""
+    for one in ended:
+        if isinstance(one, Closed):
+            _close_done(ledger, one, at_us)
+        else:
+            _close_undone(ledger, one, at_us)
+    ledger.flush()
+
+
+def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
+    run, due = ledger.connection.execute, one.due
+    if one.step is not None:
+        run(
+            "UPDATE step SET state = 'done', mode = ?, note = ?, ended_us = ? WHERE id = ?",
+            (one.mode, storable(one.note), at_us, one.step),
+        )
+    row = ledger.one("f.id = ?", due.file)
+    if due.todo == IMPORT and due.item is not None:
+        place, path = (IN_PLACE, None) if one.step is None else (STORED, one.path)
+        run("UPDATE item SET place = ?, path = ? WHERE id = ?", (place, path, due.item))
+        if row is not None:
+            what = EventType.ITEM_IMPORTED if due.place == PENDING else EventType.ITEM_UPDATED
+            title, state = run("SELECT title, state FROM item WHERE id = ?", (due.item,)).fetchone()
+            ledger.tell(what, row, at_us, data=json.dumps({**one.data, "title": title, "state": state}))
+    elif due.item is not None:
+        run(
+            f"UPDATE item SET place = '{STORED}', path = ? WHERE id = ? AND file = ? AND place = '{IN_PLACE}'",
+            (one.path, due.item, due.file),
+        )
+    run(
+        "UPDATE judgement SET judgement = CASE judgement WHEN 'pending' THEN 'imported' ELSE judgement END, reason = ?,"
+        " todo = ?, due_us = ?, at_us = ? WHERE file = ?",
+        (storable(one.note), one.then, at_us if one.then else None, at_us, due.file),
+    )
+    if row is None:
+        return
+    if one.source is None:
+        if one.path != _path(ledger, row):
+            _left(ledger, row, one, at_us)
+    elif (row.ctime_ns, row.ino) != (stored(one.source).ctime_ns, row.ino):
+        # A link changes the time of the original: by this it is known as unchanged.
+        ledger.touch(row.dir)
+        run("UPDATE file SET ctime_ns = ? WHERE id = ?", (stored(one.source).ctime_ns, row.id))
+
+
+def _path(ledger: Ledger, row: FileRow | None) -> bytes | None:
+    """The absolute path of a file."""
+    if row is None:
+        return None
+    root, directory = ledger.connection.execute(
+        "SELECT r.path, d.path FROM dir d CROSS JOIN root r ON r.id = d.root WHERE d.id = ?", (row.dir,)
+    ).fetchone()
+    above: bytes = root.rstrip(b"/") + b"/" + (directory + b"/" if directory else b"")
+    return above + row.name
+
+
+def _left(ledger: Ledger, row: FileRow, one: Closed, at_us: int) -> None:
+    """We moved the file: it is known at its new place, if that is in another root, or else not looked for any more."""
+    if row.state == FileState.MISSING or (row.dir, row.name) != _place(ledger, one):
+        return
+    ledger.touch(row.dir)
+    data = {"cause": one.due.todo, **one.data}
+    found = _root_of(ledger, one.path, one.due.root)
+    if found is not None:
+        root, path = found
+        directory, name = split(one.path[len(path.rstrip(b"/")) + 1 :])
+        place = ledger.directory(RootId(root), directory)
+        here = ledger.at(place, name)
+        if here is None:
+            key = stored(one.key)
+            now = row._replace(
+                dir=place, name=name, size=key.size, mtime_ns=key.mtime_ns, ctime_ns=key.ctime_ns, ino=key.ino
+            )
+            ledger.touch(place)
+            write(ledger, now)
+            ledger.tell(EventType.FILE_MOVED, now, at_us, other=(row.dir, row.name), data=json.dumps(data))
+            return
+    ledger.tell(EventType.FILE_MOVED, row, at_us, data=json.dumps({**data, "to": text(one.path)}))
+    # Without its content: an equal file that arrives later is another one, not this one come back.
+    ledger.connection.execute(
+        "UPDATE file SET state = 'missing', reason = NULL, content = NULL, quick = NULL, gone_us = ? WHERE id = ?",
+        (at_us, row.id),
+    )
+
+
+def _root_of(ledger: Ledger, path: bytes, other: RootId) -> tuple[int, bytes] | None:
+    """The root that holds a path, as (id, path)."""
+    for root, at in ledger.connection.execute("SELECT id, path FROM root WHERE id <> ? AND watched <> 'off'", (other,)):
+        if path.startswith(at.rstrip(b"/") + b"/"):
+            return root, at
+    return None
+
+
+def _place(ledger: Ledger, one: Closed) -> tuple[int | None, bytes]:
+    """Where the file was when this was planned."""
+    return ledger.known_directory(one.due.root, one.due.directory), one.due.name
+
+
+def _close_undone(ledger: Ledger, one: Postponed, at_us: int) -> None:
+    run, due = ledger.connection.execute, one.due
+    if one.step is not None:
+        run(
+            "UPDATE step SET state = 'undone', note = ?, ended_us = ? WHERE id = ?",
+            (storable(one.reason), at_us, one.step),
+        )
+    if one.next_us is not None:
+        run(
+            "UPDATE judgement SET reason = ?, due_us = ? WHERE file = ? AND todo IS NOT NULL",
+            (storable(one.reason), one.next_us, due.file),
+        )
+    elif due.state is FileState.MISSING:
+        cancel(ledger, [due.file])
+    elif due.todo == PROCESSED:  # it is dealt with; only its place is not what was wished
+        run(
+            "UPDATE judgement SET todo = NULL, due_us = NULL, reason = ? WHERE file = ?",
+            (storable(one.reason), due.file),
+        )
+    else:
+        refuse_pending(ledger, due.file, one.reason, at_us)

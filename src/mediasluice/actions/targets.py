@@ -1,0 +1,152 @@
+"""Where imported files go: the import targets, and the choice of a name that nobody has.
+
+A target is asked for the place of a file before the journal is written, and whether it holds a content before
+anything is tried again. Takes what is due and the rules of its library; gives absolute paths as bytes.
+Fails with: ``OSError`` of the target's file system.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from mediasluice.actions.copying import digest_of
+from mediasluice.actions.naming import Fields, Template, folded, numbered, stamped
+
+NAMES_KEPT = 200_000  # names of target directories in memory, chosen: about 30 MB
+
+
+class Wanted(NamedTuple):
+    """A file that is to be brought to a target."""
+
+    path: bytes  # where it is, absolute
+    size: int
+    blake3: bytes
+    fields: Fields
+
+
+class Target(Protocol):
+    """Where the items of a library have their bytes."""
+
+    def place(self, wanted: Wanted) -> bytes | None:
+        """A free path for the file, reserved for this process; ``None``: it stays where it is."""
+
+    def held(self, wanted: Wanted) -> bytes | None:
+        """Where the target holds this very content under the file's name already, compared byte for byte."""
+
+
+class InPlace:
+    """Items stay where their files are."""
+
+    def place(self, wanted: Wanted) -> bytes | None:
+        """Nowhere else."""
+        del wanted
+        return None
+
+    def held(self, wanted: Wanted) -> bytes | None:
+        """It is there."""
+        return wanted.path
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Items lie below a directory, by the template of their library."""
+
+    path: bytes
+    template: Template
+    names: Names
+
+    def place(self, wanted: Wanted) -> bytes | None:
+        """By the template, with a number where another file has that name."""
+        return self.names.free(self._wish(wanted), _counted)
+
+    def held(self, wanted: Wanted) -> bytes | None:
+        """Look at the one path that the template gives."""
+        path = self._wish(wanted)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return None
+        if status.st_size != wanted.size or digest_of(path) != wanted.blake3:
+            return None
+        return path
+
+    def _wish(self, wanted: Wanted) -> bytes:
+        return self.path.rstrip(b"/") + b"/" + self.template.path(wanted.fields)
+
+
+def aside(directory: bytes, name: bytes, names: Names, now: datetime) -> bytes:
+    """A free path for a file that is dealt with; where the name is taken, with the time in it."""
+
+    def next_name(wish: bytes, number: int) -> bytes:
+        return stamped(wish, now) if number == 2 else numbered(stamped(wish, now), number - 1)
+
+    return names.free(directory.rstrip(b"/") + b"/" + name, next_name)
+
+
+def _counted(wish: bytes, number: int) -> bytes:
+    return numbered(wish, number)
+
+
+@dataclass(slots=True)
+class Names:
+    """The names in target directories, as people compare them: some file systems take ``A`` and ``a`` for one name.
+
+    What another program puts there meanwhile is found out by the file system; :meth:`forget` then.
+    """
+
+    _known: dict[bytes, tuple[int, set[bytes]]] = field(default_factory=dict)  # directory: (mtime_ns, names)
+    _count: int = 0
+
+    def free(self, wish: bytes, other: Callable[[bytes, int], bytes]) -> bytes:
+        """Reserve a path that nobody has: the one wished for, else ``other(name, 2)``, ``other(name, 3)`` ..."""
+        directory, name = os.path.split(wish)
+        names = self._names(directory)
+        chosen, number = name, 1
+        while folded(chosen) in names:
+            number += 1
+            chosen = other(name, number)
+        names.add(folded(chosen))
+        self._count += 1
+        return directory + b"/" + chosen
+
+    def settle(self, directories: Iterable[bytes]) -> None:
+        """These directories changed by what was reserved, and are known as they are now."""
+        for directory in set(directories):
+            known = self._known.get(directory)
+            if known is not None:
+                self._known[directory] = (_mtime_ns(directory), known[1])
+
+    def forget(self, directory: bytes) -> None:
+        """Read a directory again: what is known of it is wrong."""
+        known = self._known.pop(directory, None)
+        if known is not None:
+            self._count -= len(known[1])
+
+    def _names(self, directory: bytes) -> set[bytes]:
+        mtime_ns = _mtime_ns(directory)
+        known = self._known.get(directory)
+        if known is not None and known[0] == mtime_ns:
+            return known[1]
+        self.forget(directory)
+        if self._count > NAMES_KEPT:
+            self._known.clear()
+            self._count = 0
+        names: set[bytes] = set()
+        if mtime_ns:
+            with os.scandir(directory) as entries:
+                names = {folded(entry.name) for entry in entries}
+        self._known[directory] = (mtime_ns, names)
+        self._count += len(names)
+        return names
+
+
+def _mtime_ns(directory: bytes) -> int:
+    """When a directory changed last; 0 if it is not there yet."""
+    try:
+        return os.stat(directory).st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -17,19 +17,25 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import InitErrorDetails
 
 from mediasluice.config import values
 from mediasluice.config.presets import PRESETS
 from mediasluice.identify.junk import DEFAULT_PATTERNS
+from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, Scope
 from mediasluice.model.roots import Library, Rules
 
 _RULES = Rules()  # the defaults of what belongs to a library are said there, once
+_IMPORTS = ImportRules()  # and those of what it imports there
 
 BUILT_IN = "default"  # in junk.patterns: the built-in list
 LIBRARY_NAME = "NAME"  # stands for the name of any library in a key
+Key = tuple[str, ...]
+
 SECRETS = frozenset({("database", "url")})  # never shown, not in an error either
 
 _WORDS = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
@@ -75,6 +81,14 @@ RootPath = Annotated[
     PlainSerializer(os.fsdecode, return_type=str),
     WithJsonSchema({"type": "string"}),
 ]
+Target = Annotated[
+    bytes,
+    BeforeValidator(values.target),
+    PlainSerializer(os.fsdecode, return_type=str),
+    WithJsonSchema({"type": "string"}),
+]
+PathTemplate = Annotated[str, BeforeValidator(values.template)]
+Owner = Annotated[str, BeforeValidator(values.owner)]
 
 
 def _only(allowed: object, why: str) -> BeforeValidator:
@@ -124,8 +138,30 @@ class Settle(Section):
     network: Duration = _RULES.network_s
 
 
+class Transcode(Section):
+    enabled: Annotated[
+        Literal[False],
+        _only(False, "this version does not transcode; leave it false"),
+        BeforeValidator(_switch),
+    ] = False
+    profile: str = "h264-aac"
+
+
 class Import(Section):
+    owner: Owner | None = _IMPORTS.owner
+    state: ItemState = _IMPORTS.state
+    target: Target | None = _IMPORTS.target
+    template: PathTemplate = _IMPORTS.template
+    mode: Mode = _IMPORTS.mode
+    after: After = _IMPORTS.after
+    processed_dir: RootPath | None = _IMPORTS.processed
     max_size: Size | None = _RULES.max_size
+    transcode: Transcode = Transcode()
+
+
+class Duplicates(Section):
+    scope: Scope = _IMPORTS.scope
+    to: Literal["report", "processed"] = "report"
 
 
 class Junk(Section):
@@ -145,13 +181,31 @@ class LibrarySection(Section):
     poll: Literal["auto", "always", "never"] = "auto"
     debounce: Duration = _RULES.debounce_s
     settle: Settle = Settle()
-    action: Annotated[
-        Literal["catalogue"],
-        _only("catalogue", "this version catalogues and does nothing else with a file; write catalogue"),
-    ] = "catalogue"
+    existing: Existing = _IMPORTS.existing
+    action: Literal["catalogue", "import"] = "catalogue"
     imports: Import = Field(default=Import(), alias="import")
+    duplicates: Duplicates = Duplicates()
     junk: Junk = Junk()
     attributes: bool = _RULES.attributes
+
+    def conflicts(self) -> Iterator[tuple[Key, str]]:
+        """What the keys of an importing library say against one another: the key to change, and why."""
+        asked = self.imports
+        if asked.processed_dir is None and asked.after is After.MOVE:
+            yield (
+                ("import", "processed_dir"),
+                "`after: move` needs it; set the directory that imported files are moved to",
+            )
+        elif asked.processed_dir is None and self.duplicates.to == "processed":
+            yield (
+                ("import", "processed_dir"),
+                "`duplicates.to: processed` needs it; set the directory that they are moved to",
+            )
+        if asked.mode is Mode.IN_PLACE and asked.target is not None:
+            yield ("import", "target"), "`mode: in-place` leaves files where they are; leave the target out"
+        for key, directory in (("target", asked.target), ("processed_dir", asked.processed_dir)):
+            if directory == self.path:
+                yield ("import", key), "it is the path of the library itself; name another directory"
 
 
 class FileWatch(Section):
@@ -209,6 +263,36 @@ class Settings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        problems = [
+            InitErrorDetails(type="value_error", loc=key, input=None, ctx={"error": ValueError(why)})
+            for key, why in self._conflicts()
+        ]
+        if problems:
+            raise ValidationError.from_exception_data("Settings", problems)
+        return self
+
+    def _conflicts(self) -> Iterator[tuple[Key, str]]:
+        importing = {name: section for name, section in self.sections.items() if section.action == "import"}
+        owner_from = PRESETS[self.preset].owner_from
+        for name, section in importing.items():
+            yield from ((("libraries", name, *key), why) for key, why in section.conflicts())
+            if owner_from is not None and section.imports.owner is None:
+                yield (
+                    ("libraries", name, "import", "owner"),
+                    f"preset {self.preset} imports for one account ({owner_from}); set libraries.{name}.import.owner",
+                )
+        for name, section in self.sections.items():
+            for other, importer in importing.items():
+                above = importer.imports.processed_dir
+                itself = name == other and section.path == above  # told as a conflict of the library
+                if above is not None and not itself and _lies_in(section.path, above):
+                    yield (
+                        ("libraries", name, "path"),
+                        f"it lies in libraries.{other}.import.processed_dir, where nothing is taken in any more",
+                    )
+
     def libraries(self) -> tuple[Library, ...]:
         """Give each library as the stages know it, in the order of the document."""
         return tuple(self._library(name, section) for name, section in self.sections.items())
@@ -240,8 +324,29 @@ class Settings(Section):
             stale_after_s=section.junk.stale_after,
             max_size=section.imports.max_size,
             attributes=section.attributes,
+            imports=_imports(section) if section.action == "import" else None,
         )
         return Library(name=name, path=section.path, rules=rules, watch=section.watch)
+
+
+def _imports(section: LibrarySection) -> ImportRules:
+    asked = section.imports
+    return ImportRules(
+        owner=asked.owner,
+        state=asked.state,
+        target=asked.target,
+        template=asked.template,
+        mode=asked.mode,
+        after=asked.after,
+        processed=asked.processed_dir,
+        existing=section.existing,
+        scope=section.duplicates.scope,
+        moves_duplicates=section.duplicates.to == "processed",
+    )
+
+
+def _lies_in(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
 
 
 def keys(model: type[Section] = Settings) -> Iterator[tuple[str, ...]]:

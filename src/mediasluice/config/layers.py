@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mediasluice.config import file as files
-from mediasluice.config.document import LIBRARY_NAME, SECRETS, Settings, keys
+from mediasluice.config.document import LIBRARY_NAME, SECRETS, Key, Settings, keys
 from mediasluice.config.presets import PRESETS, Preset
 from mediasluice.errors import BadSetting
+from mediasluice.model.imports import After
 
 PREFIX = "SLUICE_"
 COMMAND_LINE = "command line"
 DEFAULT = "default"
 STARS = "***"
 
-Key = tuple[str, ...]
 Origins = dict[Key, str]
 
 HANDED_DOWN = {
@@ -127,6 +127,9 @@ def _lay_under(merged: dict[str, Any], origins: Origins) -> None:
                 library[own] = watch[general]
                 origins["libraries", name, own] = f"file_watch.{general}, {origins['file_watch', general]}"
         _fill(library, origins, preset.library, origin, ("libraries", name))
+        imports = library.get("import")
+        if isinstance(imports, dict) and imports.get("after") == After.MOVE:
+            _fill(library, origins, preset.moving, origin, ("libraries", name))
 
 
 def _fill(target: dict[str, Any], origins: Origins, under: Mapping[str, Any], origin: str, prefix: Key) -> None:
@@ -209,9 +212,8 @@ def _explain(error: ValidationError, origins: Origins, paths: Sequence[Path]) ->
     """Say each thing that is wrong in one line."""
     for problem in error.errors(include_url=False):
         key = tuple(str(part) for part in problem["loc"] if part != "[key]")
-        origin = origins.get(key, "")
-        if not origin and key:  # a missing key: where its section was written
-            origin = origins.get(key[:-1], "")
+        above = (key[:length] for length in range(len(key), 0, -1))
+        origin = next((origins[part] for part in above if part in origins), "")  # of a missing key: of its section
         if origin in {str(path) for path in paths} and (line := files.line_of(Path(origin), key)):
             origin = f"{origin}, line {line}"
         text = _problem(problem["type"], problem["msg"], key, problem["input"], problem.get("ctx", {}))

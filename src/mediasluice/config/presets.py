@@ -15,12 +15,16 @@ from mediasluice.model.files import Kind
 class Preset(NamedTuple):
     """``document`` goes below the user's document, ``library`` below each of its libraries.
 
-    ``kinds``: what is wanted by content where a library names no patterns; empty = everything.
+    ``moving`` goes below those that move away what they imported. ``kinds``: what is wanted by content where a
+    library names no patterns; empty = everything. ``owner_from``: what the setting is called there that names the
+    owner of all that is imported; who sets it has to say the owner here.
     """
 
     document: Mapping[str, Mapping[str, object]] = {}
-    library: Mapping[str, Mapping[str, object]] = {}
+    library: Mapping[str, object] = {}
+    moving: Mapping[str, object] = {}
     kinds: tuple[Kind, ...] = ()
+    owner_from: str | None = None
 
 
 _TRACKTION_SUFFIXES = "flac wav wave mp3 ogg oga aac opus m4a m4b m4p m4v m4r mp4 wma"
@@ -29,8 +33,17 @@ PRESETS: Mapping[str, Preset] = {
     "plain": Preset(),
     "mediacms": Preset(
         document={"file_watch": {"ignore_patterns": [".*", "*.tmp", "*.part"], "debounce_time": "5s"}},
-        library={"import": {"max_size": 4_096_000_000}},  # the upload limit of a MediaCMS that sets none
+        library={
+            "action": "import",
+            "existing": "baseline",
+            "import": {
+                "state": "public",
+                "max_size": 4_096_000_000,  # the upload limit of a MediaCMS that sets none
+            },
+        },
+        moving={"duplicates": {"to": "processed"}},
         kinds=(Kind.VIDEO, Kind.AUDIO, Kind.IMAGE, Kind.PDF),
+        owner_from="MEDIA_WATCH_USER",
     ),
     "melodee": Preset(
         document={

@@ -1,4 +1,4 @@
-"""How values are written in a document: durations, sizes, patterns, hours of the day, root paths.
+"""How values are written in a document: durations, sizes, patterns, hours of the day, directories, templates.
 
 Takes whatever YAML, the environment or a caller gives; gives seconds, bytes, tuples of patterns, absolute
 paths as bytes. Every function is total over ``object`` and fails with ValueError alone, in words for the
@@ -12,6 +12,8 @@ import os
 import re
 from datetime import time
 from typing import NamedTuple
+
+from mediasluice.actions.naming import Template
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
@@ -151,6 +153,29 @@ def root_path(value: object) -> bytes:
         raise ValueError(f"{shown!r} is not absolute; write the whole path, beginning with {os.sep!r}")
     clean = os.path.normpath(path)
     return b"/" + clean.lstrip(b"/") if os.name == "posix" else clean  # POSIX lets `//a` stand
+
+
+def target(value: object) -> bytes:
+    """Read the directory that files are imported to; the names of other systems mean nothing yet."""
+    if isinstance(value, str) and re.fullmatch(r"[^/\\.~]+", value):
+        raise ValueError(
+            f"{value!r} names a target, and this version has none with a name; write an absolute directory, or null"
+        )
+    return root_path(value)
+
+
+def template(value: object) -> str:
+    """Read the template of a path below the target."""
+    if not isinstance(value, str):
+        raise ValueError("is no template; write it like {taken:%Y/%m}/{name}")  # noqa: TRY004 - see above
+    return Template.parse(value).text
+
+
+def owner(value: object) -> str:
+    """Read the name of an account."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError("is not the name of an account; write it as text of one line, or null")
+    return value
 
 
 def library_name(value: object) -> str:

@@ -102,7 +102,7 @@ def test_a_named_document_must_be_there(home: Home, tmp_path: Path) -> None:
 
 def test_layers_win_in_order(home: Home) -> None:
     """Command line over environment over document over preset over default."""
-    text = "preset: mediacms\nlibraries: {in: {path: /in}}\nwork: {readers: 3}"
+    text = "preset: mediacms\nlibraries: {in: {path: /in, action: catalogue}}\nwork: {readers: 3}"
     loaded = home.document(text, SLUICE_WORK__READERS="4")
     assert shown(loaded)["work.readers"] == (4, "environment SLUICE_WORK__READERS")
     assert shown(loaded)["file_watch.debounce_time"] == ("5s", "preset mediacms")
@@ -163,7 +163,11 @@ def test_a_misspelt_variable_is_refused(home: Home) -> None:
         ("libraries: [1]", ["libraries", "section of keys"]),
         ("libraries: {in: {path: /a, debuonce: 5s}}", ["unknown key", "libraries.in.debounce"]),
         ("libraries: {in: {path: /a, include: '[ab'}}", ["'[ab'", "nothing closes"]),
-        ("libraries: {in: {path: /a, action: import}}", ["libraries.in.action", "this version catalogues"]),
+        ("libraries: {in: {path: /a, action: move}}", ["libraries.in.action", "'catalogue' or 'import'"]),
+        ("libraries: {in: {path: /a, existing: ignore}}", ["libraries.in.existing", "'import' or 'baseline'"]),
+        ("libraries: {in: {path: /a, import: {tempalte: x}}}", ["unknown key", "libraries.in.import.template?"]),
+        ("libraries: {in: {path: /a, duplicates: {to: x}}}", ["libraries.in.duplicates.to", "'report' or 'processed'"]),
+        ("libraries: {in: {path: /a, duplicates: {scope: x}}}", ["libraries.in.duplicates.scope", "'owner'"]),
         ("libraries: {in: {path: /a, settle: {unknwon: 5s}}}", ["libraries.in.settle.unknown?"]),
         ("libary: {}", ["unknown key", "libraries?"]),
         ("log_level: debug", ["unknown key", "system.log_level?"]),
@@ -244,7 +248,7 @@ def test_more_roots_than_allowed_are_refused(home: Home) -> None:
 
 def test_preset_mediacms(home: Home) -> None:
     """S0-14, S0-15, S0-16, S0-36: five seconds, all media by content, recursive, the upload limit."""
-    loaded = home.document("preset: mediacms\nlibraries: {in: {path: /in}}")
+    loaded = home.document("preset: mediacms\nlibraries: {in: {path: /in, action: catalogue}}")
     rules = only(loaded).rules
     assert rules.kinds == (Kind.VIDEO, Kind.AUDIO, Kind.IMAGE, Kind.PDF)
     assert (rules.debounce_s, rules.max_size, rules.recursive) == (5.0, 4_096_000_000, True)
@@ -255,7 +259,7 @@ def test_preset_mediacms(home: Home) -> None:
 
 def test_named_extensions_replace_the_kinds(home: Home) -> None:
     """S0-15: an extension with or without its dot is a filter by name, in place of the one by content."""
-    loaded = home.document("preset: mediacms\nlibraries: {in: {path: /in, include: [mp4, .MOV]}}")
+    loaded = home.document("preset: mediacms\nlibraries: {in: {path: /in, action: catalogue, include: [mp4, .MOV]}}")
     assert (only(loaded).rules.include, only(loaded).rules.kinds) == (("*.mp4", "*.MOV"), ())
 
 

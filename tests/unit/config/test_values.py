@@ -21,6 +21,9 @@ READERS: list[Callable[[object], object]] = [
     values.ignores,
     values.extensions,
     values.root_path,
+    values.target,
+    values.template,
+    values.owner,
     values.library_name,
 ]
 
@@ -185,6 +188,37 @@ def test_a_root_that_is_not_plain_and_absolute_is_refused(written: object) -> No
     """A relative path, a way up, a NUL or nothing at all is refused."""
     with pytest.raises(ValueError, match=r"absolute|goes up|NUL"):
         values.root_path(written)
+
+
+@pytest.mark.parametrize("written", ["django", "mediacms", "my-target"])
+def test_a_target_has_no_name_yet(written: str) -> None:
+    """The target of another system is refused with the reason, not taken for a folder of that name."""
+    with pytest.raises(ValueError, match="this version has none with a name"):
+        values.target(written)
+
+
+@pytest.mark.parametrize("written", ["", "in/out", "~/out", "../out", None, 5])
+def test_a_target_is_a_directory(written: object) -> None:
+    """What is not absolute is refused as it is for a root, and an absolute directory is taken as bytes."""
+    with pytest.raises(ValueError, match=r"absolute|goes up"):
+        values.target(written)
+    assert values.target("/out/") == b"/out"
+
+
+@pytest.mark.parametrize("written", [None, 5, [], "{nmae}", "/out/{name}", ""])
+def test_a_template_is_checked_where_it_is_read(written: object) -> None:
+    """A template that cannot be used is refused with the document, and a good one stays as it is written."""
+    with pytest.raises(ValueError, match="is no template"):
+        values.template(written)
+    assert values.template("{taken:%Y/%m}/{name}") == "{taken:%Y/%m}/{name}"
+
+
+@pytest.mark.parametrize("written", ["", " ", "a\nb", 5, None])
+def test_an_owner_has_a_name(written: object) -> None:
+    """An account is named by text of one line."""
+    with pytest.raises(ValueError, match="name of an account"):
+        values.owner(written)
+    assert values.owner("Ann Ö.") == "Ann Ö."
 
 
 @pytest.mark.parametrize("written", ["", " ", "..", "../x", "a/b", "a\\b", "a..b", "a\nb", 5])

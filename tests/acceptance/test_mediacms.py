@@ -458,7 +458,7 @@ def test_debounce_default(tmp_path: Path) -> None:
 
     What they set instead.
     """
-    one: dict[str, object] = {"path": str(tmp_path)}
+    one: dict[str, object] = {"path": str(tmp_path), "action": "catalogue"}
     with Sluice(tmp_path / "home", config={"preset": "mediacms", "libraries": {"one": one}}) as sluice:
         shown = sluice.settings()
         assert (shown["libraries.one.debounce"], shown["libraries.one.recursive"]) == ("5s", True)

@@ -38,7 +38,9 @@ def loaded_of(call: Call, folders: Mapping[str, bytes] | None = None) -> Loaded:
     level = "debug" if call.verbose else "warning" if call.quiet else None
     overrides: dict[str, Any] = {"system": {"log_level": level}} if level else {}
     if folders:
-        overrides["libraries"] = {name: {"path": os.path.abspath(text(path))} for name, path in folders.items()}
+        overrides["libraries"] = {  # what is only looked at is not imported, whatever the preset says
+            name: {"path": os.path.abspath(text(path)), "action": "catalogue"} for name, path in folders.items()
+        }
     return load(Path(call.config) if call.config else None, os.environ, overrides)
 
 

@@ -16,10 +16,10 @@ from mediasluice.model.flow import IdentifiedFile, Sighting, What
 from mediasluice.model.paths import is_inside
 from mediasluice.pipeline.looking import evidence
 from mediasluice.pipeline.outcomes import Code
-from mediasluice.pipeline.parts import now_us
 from mediasluice.pipeline.recording import KINDS, identified
 from mediasluice.pipeline.scans import Taking
 from mediasluice.pipeline.workers import Lane
+from mediasluice.pipeline.writer import now_us
 from mediasluice.settle.decide import Wait, WaitReason
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.store import Catalogue
     from mediasluice.model.flow import RootId
+    from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.outcomes import Look
     from mediasluice.pipeline.parts import Parts, Row
     from mediasluice.pipeline.recording import Recorder
@@ -156,11 +157,11 @@ class Chunks:
         parts = [files[begin : begin + size] for begin in range(0, len(files), size)] or [[]]
         for part in parts[:-1]:
             self._parts.writer.bulk(
-                partial(_record, chunk=chunk, files=part, at_us=at_us),
+                partial(_record, importer=self._parts.importer, chunk=chunk, files=part, at_us=at_us),
                 lambda result: self._parts.post(lambda: self._recorded(chunk, *result)),
             )
         self._parts.writer.bulk(
-            partial(_finish, chunk=chunk, files=parts[-1], at_us=at_us),
+            partial(_finish, importer=self._parts.importer, chunk=chunk, files=parts[-1], at_us=at_us),
             lambda result: self._parts.post(lambda: self._finished(chunk, *result)),
         )
 
@@ -240,21 +241,21 @@ class Chunks:
 
 
 def _record(
-    catalogue: Catalogue, chunk: Chunk, files: list[IdentifiedFile], at_us: int
+    catalogue: Catalogue, importer: Importer, chunk: Chunk, files: list[IdentifiedFile], at_us: int
 ) -> tuple[list[IdentifiedFile], list[Verdict]]:
     """Runs on the writer: leave out what an event touched meanwhile."""
     if chunk.void:
         return [], []
     touched = chunk.touched.copy()  # the intake thread may add to it at any moment
     kept = [file for file in files if (file.directory, file.name) not in touched] if touched else files
-    return kept, catalogue.record(kept, at_us) if kept else []
+    return kept, importer.record(catalogue, chunk.root, kept, at_us) if kept else []
 
 
 def _finish(
-    catalogue: Catalogue, chunk: Chunk, files: list[IdentifiedFile], at_us: int
+    catalogue: Catalogue, importer: Importer, chunk: Chunk, files: list[IdentifiedFile], at_us: int
 ) -> tuple[list[IdentifiedFile], list[Verdict]]:
     """Runs on the writer: record the last files of a chunk and seal the directories that are complete."""
-    result = _record(catalogue, chunk, files, at_us)
+    result = _record(catalogue, importer, chunk, files, at_us)
     places = {directory for directory, _ in chunk.touched.copy()}
     seals = []
     for here, looks in chunk.groups:

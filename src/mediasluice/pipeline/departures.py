@@ -57,7 +57,9 @@ class Departures:
         *,
         post: Callable[[Callable[[], None]], None],
         emptied: Callable[[RootId], None],
+        moves: Callable[[RootId, bytes, bytes], bool],
     ) -> None:
+        self._moves = moves  # whether we are moving a file ourselves
         self._writer = writer
         self._post = post
         self._emptied = emptied
@@ -85,7 +87,8 @@ class Departures:
         self, root: Watched, names: Sequence[tuple[bytes, bytes]], done: Callable[[Any], None] | None = None
     ) -> None:
         """Mark paths as gone; paths without a row are passed over by the catalogue."""
-        names, at_us = list(names), time.time_ns() // 1000
+        names = [name for name in names if not self._moves(root.id, *name)]
+        at_us = time.time_ns() // 1000
         self._open = True
         self._writer.express(lambda catalogue: catalogue.depart(root.id, names, at_us), done)
 

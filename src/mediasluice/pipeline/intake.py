@@ -23,12 +23,13 @@ from mediasluice.model.roots import RootState
 from mediasluice.pipeline.chunks import Chunks, count
 from mediasluice.pipeline.departures import Departures, Doubts
 from mediasluice.pipeline.looking import Looking, Looks, Noting
-from mediasluice.pipeline.parts import Parts, now_us
+from mediasluice.pipeline.parts import Parts
 from mediasluice.pipeline.passes import Passes
 from mediasluice.pipeline.recording import Recorder
 from mediasluice.pipeline.scans import Chunk, Listing, Mounting, OpenDirectory, Taking, Verifying, is_too_much
 from mediasluice.pipeline.upkeep import Filling, Upkeep
 from mediasluice.pipeline.workers import Lane
+from mediasluice.pipeline.writer import now_us
 from mediasluice.settle.names import held_by
 from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import BARE, lost_mounts
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.view import View
     from mediasluice.model.roots import RootIdentity
+    from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.parts import Row
     from mediasluice.pipeline.watched import Watched
@@ -68,7 +70,7 @@ class Options(NamedTuple):
 class Intake:
     """The pipeline. Build it, then call :meth:`run` on its own thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it joins the parts
         self,
         roots: Sequence[Watched],
         options: Options,
@@ -77,6 +79,7 @@ class Intake:
         workers: Workers,
         writer: Writer,
         view: View,
+        importer: Importer,
         log: Log,
         wake: threading.Event,
     ) -> None:
@@ -88,9 +91,9 @@ class Intake:
         self.view = view
         self.failure: BaseException | None = None
         self.idle_since_s: float | None = None
-        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view)
+        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view, importer)
         self._recorder = Recorder(self._parts)
-        self._departures = Departures(writer, post=self.post, emptied=self._emptied)
+        self._departures = Departures(writer, post=self.post, emptied=self._emptied, moves=importer.moves)
         self.passes = Passes(self, self.roots, log, audit_s=options.audit_s, knows_files=options.knows_files)
         self._chunks = Chunks(self._parts, self._recorder, self.passes.mark_dirty)
         self._looks = Looks(self._parts, self._recorder, self._departures, self.roots, self._closed)
@@ -101,6 +104,9 @@ class Intake:
             missing_s=options.missing_s,
             in_window=options.in_window,
         )
+        self._importer = importer
+        for root in roots:
+            importer.add(root)
         self._log = log
         self._writer = writer
         self._wake = wake
@@ -119,6 +125,10 @@ class Intake:
         """Let :meth:`run` return after the present round; thread-safe."""
         self._stopping = True
         self._wake.set()
+
+    def look_at(self, root: Watched, directory: bytes, name: bytes) -> None:
+        """See what lies at a path now; thread-safe."""
+        self.post(lambda: self._looks.look_at(root, directory, name) if self.roots.get(root.id) is root else None)
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -168,6 +178,7 @@ class Intake:
             or self.passes.are_open
             or self._departures.is_open
             or self._upkeep.is_busy
+            or self._importer.is_busy
             or self.tracker.unsettled()
         )
 
@@ -443,6 +454,8 @@ class Intake:
         def found(emptied: list[bytes]) -> None:
             if self.roots.get(root.id) is not root or root.state is RootState.OFFLINE or not emptied:
                 return
+            if self._importer.moves_in(root.id):
+                return  # it may be this process that empties it
             if b"" in emptied:
                 self._not_believed(root)
             else:
@@ -491,6 +504,7 @@ class Intake:
         """A pass over a root is through: what departed in an earlier run and is there again is known by now."""
         root.is_compared = True
         self._departures.reopen()
+        self._importer.judge_known(root)
 
     def agree(self, root: Watched) -> None:
         """A person says that what is missing there is right."""
@@ -503,6 +517,7 @@ class Intake:
         self.workers.trust(root.id)
         root.mounts = self.view.mounts(root.id)
         self.roots[root.id] = root
+        self._importer.add(root)
 
     def remove(self, root: Watched) -> None:
         """Let a root go: what is under way of it is dropped, its rows stay."""
@@ -510,6 +525,7 @@ class Intake:
             root.source.close()
             root.source = None
         self._drop(root)
+        self._importer.remove(root)
         self.workers.give_up(root.id)  # a job of it may hang, and nobody asks the root any more whether it does
         self.roots.pop(root.id, None)
 

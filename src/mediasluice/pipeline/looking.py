@@ -15,9 +15,9 @@ from mediasluice.model.files import ChangeKey, FileState, Origin
 from mediasluice.model.flow import RootId, Sighting, What
 from mediasluice.model.roots import RootState, WatchMode
 from mediasluice.pipeline.outcomes import Code, Look
-from mediasluice.pipeline.parts import now_us
 from mediasluice.pipeline.recording import identified
 from mediasluice.pipeline.workers import Lane
+from mediasluice.pipeline.writer import now_us
 from mediasluice.settle.decide import Wait, WaitReason
 from mediasluice.settle.formats import Format
 from mediasluice.settle.names import held_by

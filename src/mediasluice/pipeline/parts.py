@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.view import View
     from mediasluice.model.files import FileState, Origin
     from mediasluice.model.flow import RootId
+    from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.workers import Workers
     from mediasluice.pipeline.writer import Writer
@@ -32,8 +32,4 @@ class Parts:
     post: Callable[[Callable[[], None]], None]
     origins: dict[tuple[RootId, bytes, bytes], Origin]  # of candidates that a pass found, until they are decided
     view: View  # opened on the intake thread
-
-
-def now_us() -> int:
-    """Microseconds since the epoch, for facts."""
-    return time.time_ns() // 1000
+    importer: Importer

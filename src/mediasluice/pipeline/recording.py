@@ -13,7 +13,7 @@ from mediasluice.catalogue.rows import Observed, Outcome
 from mediasluice.model.files import ChangeKey, Digests, FileState, Kind
 from mediasluice.model.flow import IdentifiedFile, Sighting, What
 from mediasluice.model.paths import join, text
-from mediasluice.pipeline.parts import now_us
+from mediasluice.pipeline.writer import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class Recorder:
 
     def record(self, root: Watched, files: Sequence[IdentifiedFile], done: Callable[[Sequence[Verdict]], None]) -> None:
         """Catalogue arrivals at once; ``done`` follows the commit."""
-        at_us, post = now_us(), self._parts.post
+        at_us, post, importer = now_us(), self._parts.post, self._parts.importer
 
         def recorded(verdicts: Sequence[Verdict]) -> None:
             def after() -> None:
@@ -44,7 +44,7 @@ class Recorder:
 
             post(after)
 
-        self._parts.writer.express(lambda catalogue: catalogue.record(files, at_us), recorded)
+        self._parts.writer.express(lambda catalogue: importer.record(catalogue, root, files, at_us), recorded)
 
     def note(self, root: Watched, rows: Sequence[Row], *, is_awaited: bool = True) -> None:
         """Record files that are not read; held ones are tracked, so that a stale one is noticed.
@@ -61,9 +61,11 @@ class Recorder:
                 tracker.sight(Sighting(root.id, directory, name, What.LISTED, time.monotonic()))
             elif state not in (FileState.SETTLING, FileState.HELD):
                 self.say(root, directory, name, state.value, reason=reason)
-        at_us = now_us()
+        at_us, importer = now_us(), self._parts.importer
         # Never bulk: what is recorded of the same file a moment later must not overtake it.
-        self._parts.writer.express(lambda catalogue: catalogue.observe(observed, at_us), is_awaited=is_awaited)
+        self._parts.writer.express(
+            lambda catalogue: importer.observe(catalogue, root, observed, at_us), is_awaited=is_awaited
+        )
 
     def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
         """Log what became of files."""

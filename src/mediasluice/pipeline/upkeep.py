@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mediasluice.model.files import Origin
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.outcomes import Code, Look
-from mediasluice.pipeline.parts import now_us
 from mediasluice.pipeline.recording import identified
 from mediasluice.pipeline.workers import Lane
+from mediasluice.pipeline.writer import now_us
 from mediasluice.settle.decide import UNPROVEN_LOOKS, Arrival
 from mediasluice.settle.tracker import Learned
 
@@ -124,5 +124,5 @@ class Upkeep:
             elif outcome[0] != Code.WAIT:  # somebody is at it: an event follows
                 self._mark_dirty(token.root, directory)
         if files:
-            at_us = now_us()
-            self._parts.writer.bulk(lambda catalogue: catalogue.record(files, at_us))
+            at_us, importer = now_us(), self._parts.importer
+            self._parts.writer.bulk(lambda catalogue: importer.record(catalogue, token.root, files, at_us))

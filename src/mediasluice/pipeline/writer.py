@@ -207,3 +207,8 @@ class Writer:
         batch.append(operation)
         results.append(operation.change(catalogue))
         return operation.is_awaited
+
+
+def now_us() -> int:
+    """Microseconds since the epoch, for facts."""
+    return time.time_ns() // 1000

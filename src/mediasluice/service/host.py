@@ -28,7 +28,7 @@ from mediasluice.service.passing import Request, run_pass
 from mediasluice.service.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from mediasluice.model.roots import Library
@@ -46,11 +46,16 @@ def serve(
     *,
     until_idle_s: float | None,
     announce: Callable[[str], None],
+    section: Mapping[str, Any] | None = None,
 ) -> int:
-    """Watch until a signal, or until nothing was pending for ``until_idle_s``; gives the exit code."""
+    """Watch until a signal, or until nothing was pending for ``until_idle_s``; gives the exit code.
+
+    ``section``: what the command line says of the libraries of ``directories``, nested like the document.
+    """
     from mediasluice.service.log import open_log  # noqa: PLC0415 - structlog is for the service alone
 
-    loaded = _with_directories(loaded, directories, data)
+    section = section or {}
+    loaded = _with_directories(loaded, directories, data, section)
     libraries = loaded.settings.libraries()
     if not libraries:
         message = "there is nothing to watch"
@@ -73,7 +78,7 @@ def serve(
         log.info("started", pid=os.getpid(), data=str(data), document=str(loaded.path) if loaded.path else None)
         for line in _banner(loaded, data, roots):
             announce(line)
-        _wait(service, loaded, directories, asked_to_stop, until_idle_s)
+        _wait(service, loaded, directories, section, asked_to_stop, until_idle_s)
     finally:
         log.info("stopping")
         control.close()
@@ -103,7 +108,7 @@ def scan_once(
             message = f"{target} is neither a folder nor a library"
             raise UsageError(message, hint="libraries: " + (", ".join(sorted(names)) or "none"))
     loaded = _with_directories(
-        loaded, [Path(target) for target in targets if target not in names], data, may_be_inside=True
+        loaded, [Path(target) for target in targets if target not in names], data, {}, may_be_inside=True
     )
     libraries = loaded.settings.libraries()
     if targets:
@@ -169,25 +174,38 @@ def _starting_point(target: str, roots: Sequence[Watched]) -> tuple[Watched, byt
 
 
 def _with_directories(
-    loaded: Loaded, directories: Sequence[Path], data: Path, *, may_be_inside: bool = False
+    loaded: Loaded,
+    directories: Sequence[Path],
+    data: Path,
+    section: Mapping[str, Any],
+    *,
+    may_be_inside: bool = False,
 ) -> Loaded:
-    """Add folders that were named on the command line as libraries; known ones keep their name."""
-    named: dict[str, dict[str, str]] = {}
+    """Add folders that were named on the command line as libraries; known ones keep their name.
+
+    ``section`` is laid over what is known of them, over the document too.
+    """
+    named: dict[str, dict[str, Any]] = {}
     taken = {library.name: library.path for library in loaded.settings.libraries()}
     known = _known_roots(data)
     for directory in directories:
         path = os.fsencode(os.path.abspath(directory))
-        if any(path == other or (may_be_inside and path.startswith(other + b"/")) for other in taken.values()):
+        if own := next((name for name, other in taken.items() if path == other), None):
+            if section:
+                named[own] = {**named.get(own, {}), "path": text(path), **section}
+            continue
+        if may_be_inside and any(path.startswith(other + b"/") for other in taken.values()):
             continue
         if may_be_inside:  # a part of a root that only the catalogue knows is a part of it
             path = next((other for other in known if path.startswith(other + b"/")), path)
         name = known.get(path) or _free_name(directory, {*taken, *known.values()})
         taken[name] = path
-        named[name] = {"path": text(path), "watch": True}  # type: ignore[dict-item]
+        named[name] = {"path": text(path), "watch": True, **section}
     if not named:
         return loaded
     paths = loaded.stamp.paths
-    libraries = {**loaded.overrides.get("libraries", {}), **named}
+    said = loaded.overrides.get("libraries", {})
+    libraries = {**said, **{name: {**said.get(name, {}), **library} for name, library in named.items()}}
     return load(paths[0] if len(paths) == 1 else None, os.environ, {**loaded.overrides, "libraries": libraries})
 
 
@@ -224,6 +242,7 @@ def _wait(
     service: Service,
     loaded: Loaded,
     directories: Sequence[Path],
+    section: Mapping[str, Any],
     asked_to_stop: threading.Event,
     until_idle_s: float | None,
 ) -> None:
@@ -240,14 +259,20 @@ def _wait(
             before, seen = seen, config_file.stamp(stamp.paths)
             if seen != stamp and seen == before:  # looked the same twice: an editor may save in two steps
                 stamp = seen
-                _reload(service, loaded, stamp, directories)
+                _reload(service, loaded, stamp, directories, section)
 
 
-def _reload(service: Service, loaded: Loaded, stamp: config_file.Stamp, directories: Sequence[Path]) -> None:
+def _reload(
+    service: Service,
+    loaded: Loaded,
+    stamp: config_file.Stamp,
+    directories: Sequence[Path],
+    section: Mapping[str, Any],
+) -> None:
     """Go over to the changed document; a wrong one is reported and the last good one kept."""
     try:
         fresh = load(stamp.paths[0] if len(stamp.paths) == 1 else None, os.environ, loaded.overrides)
-        fresh = _with_directories(fresh, directories, service.data)
+        fresh = _with_directories(fresh, directories, service.data, section)
         service.replace(fresh.settings, fresh.settings.libraries())
     except ConfigError as error:
         reason = str(error)

@@ -13,9 +13,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from mediasluice.actions.fitness import fitness
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
-from mediasluice.errors import RootUnusable, SluiceError
+from mediasluice.errors import BadSetting, RootUnusable, SluiceError
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
@@ -61,6 +62,7 @@ class Service:
         self._is_service = is_service
         self._lock = lock
         self._host: wiring.Host
+        self._claims_committed: Callable[[], None] = _nothing
         self._intake_thread: threading.Thread
         self._monitor: threading.Thread | None = None
         self._readers: Readers | None = None
@@ -148,10 +150,13 @@ class Service:
             is_service=self._is_service,
             knows_files=knows_files,
             in_window=lambda: wiring.may_read_in_full(self.settings),
+            failed=self._fail,
             log=self.log,
         )
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
         self._intake_thread.start()
+        self._claims_committed = self._host.importer.committed
+        self._host.importer.start(self._host.intake.look_at)
         if self._is_service:
             self._readers = Readers(self._host.wake.set, time.monotonic)
             self._arming = {root.id for root in roots}
@@ -170,8 +175,10 @@ class Service:
             row = row._replace(identity=identity)
         elif row.identity is None and not self._is_service:
             raise self._never_seen(writer, library, row.id, check.reason)
+        if check.online:
+            self._refuse_unfit(writer, library)
         top = os.path.realpath(library.path)
-        root = wiring.watched(library, row, check, self.settings, top, self._own(library.path, top))
+        root = wiring.watched(library, row, check, self.settings, top, self._own(library, top))
         at_us = time.time_ns() // 1000
         if row.state is RootState.HELD and root.state is RootState.ONLINE:
             root.state, root.reason = row.state, row.reason
@@ -240,14 +247,40 @@ class Service:
         message = f"library {library.name}: {reason}"
         return RootUnusable(message, path=text(library.path), hint="create it or correct the path")
 
-    def _own(self, root: bytes, top: bytes) -> tuple[bytes, ...]:
-        """Our own folders below a root are never candidates."""
+    def _refuse_unfit(self, writer: Writer, library: Library) -> None:
+        """Import rules that cannot work are refused before anything arrives."""
+        rules = library.rules.imports
+        if rules is None:
+            return
+        name = rules.owner
+        if name is not None and not writer.call(lambda catalogue: catalogue.has_account(name)):
+            message = f"library {library.name}: there is no account {name!r} (import.owner)"
+            raise BadSetting(message, hint=f"make it: sluice users add {name}")
+        problems = fitness(rules, library.path).problems
+        if problems:
+            raise BadSetting(f"library {library.name}: " + "; ".join(problems), hint="see: sluice check")
+
+    def _own(self, library: Library, top: bytes) -> tuple[bytes, ...]:
+        """Our own folders below a root are never candidates: the data, and where files are set aside."""
         data = os.path.realpath(os.fsencode(self.data))
         if top == data:
             message = "the data directory cannot be a root itself"
-            raise RootUnusable(message, path=text(root), hint="choose another one with --data DIR")
+            raise RootUnusable(message, path=text(library.path), hint="choose another one with --data DIR")
         above = top.rstrip(b"/") + b"/"
-        return (root.rstrip(b"/") + b"/" + data[len(above) :],) if data.startswith(above) else ()
+        inside = [data, *(os.path.realpath(directory) for directory in self._set_aside(library))]
+        return tuple(
+            library.path.rstrip(b"/") + b"/" + directory[len(above) :]
+            for directory in dict.fromkeys(inside)
+            if directory.startswith(above)
+        )
+
+    def _set_aside(self, library: Library) -> list[bytes]:
+        """The target of a library, and the processed directories of all."""
+        own = library.rules.imports
+        others = [other.rules.imports for other in self.settings.libraries()]
+        processed = [rules.processed for rules in (own, *others) if rules is not None]
+        target = None if own is None else own.target
+        return [directory for directory in (target, *processed) if directory is not None]
 
     def _run_intake(self) -> None:
         self._host.intake.run()
@@ -491,6 +524,7 @@ class Service:
             thread.join(max(0.0, end_s - time.monotonic()))
         self._host.intake.stop()
         self._intake_thread.join()
+        self._host.importer.stop()
         for root in self._host.intake.roots.values():
             if root.source is not None:
                 root.source.close()
@@ -506,6 +540,7 @@ class Service:
         self.ended.set()
 
     def _on_commit(self) -> None:
+        self._claims_committed()
         with self.committed:
             self.committed.notify_all()
 
@@ -515,6 +550,10 @@ class Service:
             self.log.error("disk_full", path=str(self.data), reason=str(error), next="free some room; intake waits")
         else:
             self.log.info("disk_has_room", path=str(self.data))
+
+
+def _nothing() -> None:
+    """Nobody imports yet."""
 
 
 def _is_new(view: View, root: Watched) -> bool:

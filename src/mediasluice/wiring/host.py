@@ -6,6 +6,7 @@ pipeline, connected and not started.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -15,11 +16,15 @@ from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
 
+from mediasluice.actions.copying import Owner
+from mediasluice.actions.transfer import Transfer
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
+from mediasluice.errors import BadSetting
 from mediasluice.identify.junk import JunkRules
 from mediasluice.model.roots import RootState, WatchMode
+from mediasluice.pipeline.importing import Importer
 from mediasluice.pipeline.intake import Intake, Options
 from mediasluice.pipeline.outcomes import Spec
 from mediasluice.pipeline.watched import Watched
@@ -31,7 +36,7 @@ from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mediasluice.catalogue.rows import RootRow
@@ -59,6 +64,7 @@ class Host:
     workers: Workers
     intake: Intake
     tracker: Tracker
+    importer: Importer
 
 
 def writer(
@@ -81,7 +87,7 @@ def writer(
     )
 
 
-def host(
+def host(  # noqa: PLR0913 - it joins the parts
     data: Path,
     roots: list[Watched],
     settings: Settings,
@@ -90,6 +96,7 @@ def host(
     is_service: bool,
     knows_files: bool,
     in_window: Callable[[], bool],
+    failed: Callable[[BaseException], None],
     log: Log,
 ) -> Host:
     """Connect the stages."""
@@ -99,6 +106,13 @@ def host(
         bulk=settings.work.readers,
         express=1 if is_service else 0,
         wake=wake.set,
+    )
+    importer = Importer(
+        lambda: View.open(catalogue_file(data)),
+        writer,
+        lambda stopped: transfer(data, stopped, log),
+        log,
+        failed=failed,
     )
     intake = Intake(
         roots,
@@ -112,10 +126,35 @@ def host(
         workers=workers,
         writer=writer,
         view=View.open(catalogue_file(data)),
+        importer=importer,
         log=log,
         wake=wake,
     )
-    return Host(data, wake, writer, workers, intake, tracker)
+    return Host(data, wake, writer, workers, intake, tracker, importer)
+
+
+def transfer(data: Path, stopped: Callable[[], bool], log: Log) -> Transfer:
+    """Make the transfers of a catalogue; their temporary names carry its name."""
+
+    def before(stage: str) -> None:
+        log.debug("about_to", what=stage)
+
+    with View.open(catalogue_file(data)) as view:
+        journal = view.epoch()[:8]
+    return Transfer(journal, owner_from(os.environ), before, stopped)
+
+
+def owner_from(environ: Mapping[str, str]) -> Owner:
+    """Whom new files belong to: PUID, PGID and UMASK, as containers have them."""
+    values: dict[str, int | None] = {}
+    for name, base in (("PUID", 10), ("PGID", 10), ("UMASK", 8)):
+        said = environ.get(name, "").strip()
+        try:
+            values[name] = int(said, base) if said else None
+        except ValueError:
+            message = f"{name}={said!r} is not a number"
+            raise BadSetting(message, hint="write it like PUID=1000 PGID=1000 UMASK=022") from None
+    return Owner(values["PUID"], values["PGID"], values["UMASK"])
 
 
 def may_read_in_full(settings: Settings) -> bool:

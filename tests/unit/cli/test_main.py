@@ -103,6 +103,9 @@ def test_an_unknown_verb_is_a_usage_error_with_the_nearest_name() -> None:
     [
         ("events", "--since", "many"),
         ("run", "--until-idle", "soon"),
+        ("run", "--to"),
+        ("run", "--template", "{nmae}"),
+        ("run", "--mode", "in-place"),
         ("files", "--nope"),
         ("explain",),
         ("config",),
@@ -134,6 +137,33 @@ def test_nothing_to_watch_is_a_usage_error_that_says_how_to_begin(tmp_path: Path
     done = sluice("run", "--data", tmp_path)
     assert done.returncode == 2
     assert "sluice run /some/folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--to", "out"), ["not from where", "sluice run /some/folder --to out"]),
+        (("in", "--to", ""), ["--to names no directory"]),
+        (("in", "--template", "{name}"), ["--template", "add: --to TARGET"]),
+        (("in", "--mode", "move"), ["--mode", "add: --to TARGET"]),
+        (("in", "--owner", "ann"), ["--owner", "add: --to TARGET"]),
+    ],
+    ids=" ".join,
+)
+def test_half_an_import_is_a_usage_error(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
+    """To import takes folders and a target; what is missing is named, and nothing is made."""
+    done = sluice("run", *arguments, "--data", tmp_path / "data")
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in words), done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_target_that_is_the_folder_itself_is_a_bad_configuration(tmp_path: Path) -> None:
+    """What the options of an import say is checked like a document, and the data directory is not touched."""
+    done = sluice("run", tmp_path, "--to", tmp_path, "--data", tmp_path / "data")
+    assert done.returncode == 78
+    assert "import.target: it is the path of the library itself" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_second_run_is_told_the_pid_and_the_advice(tmp_path: Path) -> None:

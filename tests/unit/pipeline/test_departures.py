@@ -49,11 +49,13 @@ class Desk:
         self.catalogue = catalogue
         self.writer = AtOnce(catalogue)
         self.emptied: list[RootId] = []
+        self.moved_here: set[tuple[bytes, bytes]] = set()
         self.root = add_root(catalogue)
         self.departures = Departures(
             self.writer,  # type: ignore[arg-type] # one method of it
             post=lambda message: message(),
             emptied=self.emptied.append,
+            moves=lambda _root, directory, name: (directory, name) in self.moved_here,
         )
 
     def fill(self, *names: bytes, size: int = 3) -> None:

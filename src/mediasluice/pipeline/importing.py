@@ -1,0 +1,507 @@
+"""Import what was judged: plan steps for a batch, journal them, carry them out, note what came of it.
+
+One thread does all of it, and it alone changes files of users. It takes what is due from the catalogue, which is its
+queue: whatever ends this process, the next one goes on from there. The steps that an earlier run left open are
+reconciled before anything else.
+
+    catalogue ──due──> plan ──> journal (open) ──> transfer ──> journal (closed), items, events
+                                   writer                          writer
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from mediasluice.actions.naming import Fields, Template
+from mediasluice.actions.reconcile import reconcile
+from mediasluice.actions.targets import Directory, InPlace, Names, Target, Wanted, aside
+from mediasluice.actions.transfer import Done, Step, Undone, Why
+from mediasluice.catalogue.items import IMPORT, PROCESSED
+from mediasluice.catalogue.journal import Closed, Due, Planned, Postponed
+from mediasluice.model.files import FileState, Origin
+from mediasluice.model.imports import After, Judgement, Mode
+from mediasluice.model.paths import join, text
+from mediasluice.model.roots import RootState
+from mediasluice.pipeline.writer import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mediasluice.actions.transfer import Transfer
+    from mediasluice.catalogue.rows import Observed, Verdict
+    from mediasluice.catalogue.store import Catalogue
+    from mediasluice.catalogue.view import View
+    from mediasluice.model.files import ChangeKey
+    from mediasluice.model.flow import IdentifiedFile, RootId
+    from mediasluice.model.imports import ImportRules
+    from mediasluice.pipeline.log import Log
+    from mediasluice.pipeline.watched import Watched
+    from mediasluice.pipeline.writer import Writer
+
+BATCH = 256  # steps of one journal transaction; design
+BATCH_SIZE = 256 << 20  # bytes, chosen: a batch of large files ends within seconds
+PAGE = 500  # files judged in one transaction, chosen
+ROUNDS = 8  # chosen: how often another name is chosen before the step is put off
+AGAIN_S = 2.0  # chosen: a file that changed is looked at by then
+RETRY_S = 5.0  # chosen: a full disk, a directory that may not be written
+PAUSE_S = 1.0  # longest pause of the loop while something waits for its time
+
+
+class _Root(NamedTuple):
+    """An importing root, with what its rules were compiled to."""
+
+    watched: Watched
+    rules: ImportRules
+    target: Target
+
+
+class Importer:
+    """The imports of one host. Build it, then :meth:`start`."""
+
+    def __init__(
+        self,
+        open_view: Callable[[], View],
+        writer: Writer,
+        transfer: Callable[[Callable[[], bool]], Transfer],
+        log: Log,
+        *,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._open_view = open_view
+        self._writer = writer
+        self._transfer = transfer(lambda: self._stopping)
+        self._log = log
+        self._failed = failed
+        self._names = Names()
+        self._roots: dict[RootId, _Root] = {}
+        self._to_judge: list[tuple[Watched, bytes]] = []  # roots whose known files were never judged
+        self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
+        self._wake = threading.Event()
+        self._claimed = False  # something to be done was recorded and not committed yet
+        self._working = False
+        self._stopping = False
+        self._paused: dict[RootId, float] = {}  # until when [monotonic s]
+        self._told: dict[RootId, str] = {}  # why imports wait, as it was logged last
+        self._unsure: list[tuple[Due, Step]] = []
+        self._thread = threading.Thread(target=self._run, name="importer")
+        self._moving: frozenset[tuple[RootId, bytes, bytes]] = frozenset()
+        self._seen_leaving: set[tuple[RootId, bytes, bytes]] = set()  # of them
+        self._moving_lock = threading.Lock()
+
+    # -- for other threads ------------------------------------------------------------------------
+
+    def start(self, look: Callable[[Watched, bytes, bytes], None]) -> None:
+        """Begin. ``look`` asks the intake to look at a file again."""
+        self._look = look
+        self._working = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present batch; a large copy is given up. Before the writer is closed."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is to be done now; what waits for a disk does not count."""
+        return self._claimed or self._working
+
+    @property
+    def waits(self) -> dict[str, str]:
+        """Why imports of libraries wait."""
+        return {self._roots[root].watched.library: reason for root, reason in self._told.items() if root in self._roots}
+
+    def moves(self, root: RootId, directory: bytes, name: bytes) -> bool:
+        """Whether a file that is seen to leave is being moved here: what becomes of it is told by its step."""
+        place = (root, directory, name)
+        if place not in self._moving:
+            return False
+        with self._moving_lock:
+            if place in self._moving:
+                self._seen_leaving.add(place)
+                return True
+        return False
+
+    def moves_in(self, root: RootId) -> bool:
+        """Whether files of a root are being moved."""
+        return any(place[0] == root for place in self._moving)
+
+    def add(self, root: Watched) -> None:
+        """Take on a root, if it imports."""
+        rules = root.rules.imports
+        if rules is not None:
+            self._roots[root.id] = _Root(root, rules, self._target(rules))
+            self.judge_known(root)
+
+    def remove(self, root: Watched) -> None:
+        """Let a root go."""
+        self._roots.pop(root.id, None)
+        self._told.pop(root.id, None)
+
+    def judge_known(self, root: Watched, directory: bytes = b"") -> None:
+        """Judge what is catalogued and was never judged, or is to be judged again."""
+        if root.id in self._roots:
+            self._to_judge.append((root, directory))
+            self._working = True
+            self._wake.set()
+
+    def committed(self) -> None:
+        """The writer committed; runs on its thread."""
+        if self._claimed:
+            self._working = True
+            self._claimed = False
+            self._wake.set()
+
+    # -- on the writer ----------------------------------------------------------------------------
+
+    def record(self, catalogue: Catalogue, root: Watched, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
+        """Record files, and judge them in the same transaction where their library imports."""
+        verdicts = catalogue.record(files, at_us)
+        rules = root.rules.imports
+        if rules is not None and verdicts:
+            told = {verdict.file for verdict in verdicts if verdict.duplicate_of is not None}
+            for is_baseline in (True, False):
+                numbers = [
+                    verdict.file
+                    for file, verdict in zip(files, verdicts, strict=True)
+                    if (file.origin is Origin.BASELINE) is is_baseline
+                ]
+                if numbers and catalogue.judge(root.id, rules, numbers, at_us, baseline=is_baseline, told=told):
+                    self._claimed = True
+        return verdicts
+
+    def observe(self, catalogue: Catalogue, root: Watched, rows: Sequence[Observed], at_us: int) -> None:
+        """Note files that are not read, and refuse them where their library imports."""
+        catalogue.observe(rows, at_us)
+        if root.rules.imports is not None:
+            catalogue.refuse(rows, at_us)
+
+    def judge_by_hand(self, catalogue: Catalogue, root: Watched, files: Sequence[int]) -> int:
+        """A person wants these files imported; gives for how many something is done."""
+        rules = root.rules.imports
+        if rules is None:
+            return 0
+        count = catalogue.judge(root.id, rules, files, now_us(), by_hand=True)
+        if count:
+            self._claimed = True
+        return count
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with self._open_view() as view:
+                self._reconcile(view)
+                while not self._stopping:
+                    self._round(view)
+                    if not self._stopping:
+                        self._wake.wait(self._pause_s(view))
+        except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
+            self._failed(error)
+
+    def _round(self, view: View) -> None:
+        self._wake.clear()
+        while self._to_judge and not self._stopping:
+            self._judge_known(view, *self._to_judge.pop())
+        self._settle_unsure()
+        while not self._stopping and (due := view.due(self._ready(), now_us(), BATCH)):
+            self._do(due)
+        if not (self._to_judge or self._wake.is_set()):
+            self._working = False
+            if self._wake.is_set():  # somebody came in between
+                self._working = True
+
+    def _pause_s(self, view: View) -> float | None:
+        if self._wake.is_set():
+            return 0.0
+        next_us = view.next_due_us()
+        if next_us is None:
+            return PAUSE_S if self._unsure else None
+        left_s = (next_us - now_us()) / 1e6
+        return min(PAUSE_S, left_s) if left_s > 0 else PAUSE_S  # what is due now waits for its root
+
+    def _ready(self) -> list[RootId]:
+        now_s = time.monotonic()
+        return [
+            number
+            for number, root in list(self._roots.items())
+            if root.watched.state is RootState.ONLINE and self._paused.get(number, 0.0) <= now_s
+        ]
+
+    def _judge_known(self, view: View, root: Watched, directory: bytes) -> None:
+        rules = root.rules.imports
+        if rules is None or root.id not in self._roots:
+            return
+        after = 0
+        while files := view.unjudged(root.id, directory, after, PAGE):
+            after = files[-1]
+            self._judge(root, rules, files, baseline=True)
+        while files := view.judged_again(root.id, PAGE):
+            self._judge(root, rules, files, baseline=False)
+
+    def _judge(self, root: Watched, rules: ImportRules, files: Sequence[int], *, baseline: bool) -> None:
+        self._writer.call(lambda catalogue: catalogue.judge(root.id, rules, files, now_us(), baseline=baseline))
+
+    # -- one batch --------------------------------------------------------------------------------
+
+    def _do(self, due: Sequence[Due]) -> None:
+        """Deal with files that are due."""
+        ended: list[Closed | Postponed] = []
+        planned: list[Planned] = []
+        size = 0
+        for one in due:
+            root = self._roots.get(one.root)
+            if root is None:
+                continue
+            try:
+                plan = self._plan(root, one)
+            except OSError as error:
+                reason = f"{error.filename and text(error.filename)}: {error.strerror}"
+                ended.append(self._put_off(root, one, None, Why.REFUSED, reason))
+                continue
+            if isinstance(plan, Planned):
+                planned.append(plan)
+                size += one.key.size
+                if size >= BATCH_SIZE:
+                    break  # the rest is due in the next batch
+            else:
+                ended.append(plan)
+        if planned:
+            ended += self._carry_out(planned)
+        if ended:
+            self._close(ended)
+
+    def _plan(self, root: _Root, due: Due) -> Planned | Closed | Postponed:
+        """What is to be done with a file, or how it ends without a step."""
+        if due.state is FileState.MISSING:
+            return Postponed(due, None, "it is gone", None)
+        rules, source = root.rules, join_root(root.watched.path, due)
+        if due.todo == PROCESSED:
+            if rules.processed is None:
+                return Postponed(due, None, "there is no processed directory any more", None)
+            below = b"duplicates" if due.judgement is Judgement.DUPLICATE else b"imported"
+            place = aside(rules.processed + b"/" + below, due.name, self._names, datetime.now())  # noqa: DTZ005 - local
+            return Planned(due, Mode.MOVE.value, source, place)
+        wanted = self._wanted(root, due, source)
+        target = root.target.place(wanted)
+        if target is None:
+            return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)
+        for other in list(self._roots.values()):
+            inside = target.startswith(other.watched.path.rstrip(b"/") + b"/")
+            if inside and not any(target.startswith(own + b"/") for own in other.watched.spec.own):
+                reason = f"its target {text(target)} lies in the watched folder of library {other.watched.library}"
+                return Postponed(due, None, reason, None)
+        return Planned(due, rules.mode.value, source, target)
+
+    def _wanted(self, root: _Root, due: Due, source: bytes) -> Wanted:
+        taken = datetime.fromtimestamp(_sane(due.key.mtime_ns))  # noqa: DTZ006 - templates are in local time
+        fields = Fields(due.name, due.directory, taken, due.kind, root.watched.library, due.owner)
+        return Wanted(source, due.key.size, due.blake3, fields)
+
+    def _carry_out(self, planned: Sequence[Planned]) -> list[Closed | Postponed]:
+        """Journal the steps, do them, and give what came of each."""
+        at_us = now_us()
+        numbers = self._writer.call(lambda catalogue: catalogue.open_steps(planned, at_us))
+        dues = {number: one.due for number, one in zip(numbers, planned, strict=True)}
+        steps = [
+            Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3)
+            for number, one in zip(numbers, planned, strict=True)
+        ]
+        self._moving = frozenset((due.root, due.directory, due.name) for due in dues.values())
+        ended: list[Closed | Postponed] = []
+        for _ in range(ROUNDS):
+            outcomes = self._transfer.carry_out(steps)
+            taken: list[Step] = []
+            for outcome in outcomes:
+                if isinstance(outcome, Undone) and outcome.why is Why.TAKEN:
+                    taken.append(outcome.step)
+                else:
+                    ended += self._ended(dues[outcome.step.id], outcome)
+            self._names.settle(directory_of(step.target) for step in steps)
+            if not taken:
+                return ended
+            steps = self._retarget(taken, dues, ended)
+        for step in steps:
+            root = self._roots[dues[step.id].root]
+            ended.append(self._put_off(root, dues[step.id], step.id, Why.TAKEN, f"{text(step.target)}: is taken"))
+        return ended
+
+    def _retarget(self, taken: Sequence[Step], dues: dict[int, Due], ended: list[Closed | Postponed]) -> list[Step]:
+        """Somebody took names in between: choose others, in the journal first. What is there already is not copied."""
+        steps = []
+        for step in taken:
+            due = dues[step.id]
+            root = self._roots[due.root]
+            self._names.forget(directory_of(step.target))
+            wanted = self._wanted(root, due, step.source)
+            there = root.target.held(wanted) if due.todo == IMPORT and step.mode is not Mode.MOVE else None
+            if there is not None:
+                ended.append(self._imported(root, due, step.id, Mode.IN_PLACE, there, due.key, due.key))
+                continue
+            if due.todo == IMPORT:
+                target = root.target.place(wanted)
+            else:
+                now = datetime.now()  # noqa: DTZ005 - names are for people
+                target = aside(directory_of(step.target), due.name, self._names, now)
+            assert target is not None
+            steps.append(step._replace(target=target))
+        self._writer.call(lambda catalogue: catalogue.retarget([(step.id, step.target) for step in steps]))
+        return steps
+
+    def _ended(self, due: Due, outcome: Done | Undone) -> list[Closed | Postponed]:
+        """What follows from the outcome of a step."""
+        root = self._roots.get(due.root)
+        step = outcome.step
+        if isinstance(outcome, Undone):
+            if outcome.why is Why.UNSURE:
+                self._unsure.append((due, step))
+                return []
+            return [self._put_off(root, due, step.id, outcome.why, outcome.reason)]
+        if due.todo == IMPORT:
+            return [
+                self._imported(root, due, step.id, outcome.mode, step.target, outcome.key, outcome.source, outcome.note)
+            ]
+        data: dict[str, object] = {"item": due.item}
+        closed = Closed(
+            due, step.id, outcome.mode.value, step.target, outcome.key, outcome.source, None, outcome.note, data
+        )
+        return [closed]
+
+    def _imported(
+        self,
+        root: _Root | None,
+        due: Due,
+        step: int | None,
+        mode: Mode,
+        path: bytes,
+        key: ChangeKey,
+        source: ChangeKey | None,
+        note: str | None = None,
+    ) -> Closed:
+        """The target has acknowledged the file."""
+        is_left = source is not None and root is not None and root.rules.processed is not None
+        then = PROCESSED if root is not None and is_left and root.rules.after is After.MOVE else None
+        data: dict[str, object] = {
+            "item": due.item,
+            "owner": due.owner,
+            "to": text(path),
+            "mode": mode.value,
+            "taken": datetime.fromtimestamp(_sane(due.key.mtime_ns)).isoformat(timespec="seconds"),  # noqa: DTZ006
+            "taken_source": "mtime",  # weak: what a file system or a copy program made of it
+        }
+        if note is not None:
+            data["note"] = note
+        return Closed(due, step, mode.value, path, key, source, then, note, data)
+
+    def _put_off(self, root: _Root | None, due: Due, step: int | None, why: Why, reason: str) -> Postponed:
+        """Decide when a step that was not done is tried again, or whether at all."""
+        if why is Why.CANNOT_LINK:
+            return Postponed(due, step, reason, None)
+        if why is Why.STOPPED:
+            return Postponed(due, step, reason, now_us())
+        if why in (Why.CHANGED, Why.GONE) and root is not None:
+            self._look(root.watched, due.directory, due.name)
+            return Postponed(due, step, reason, now_us() + int(AGAIN_S * 1e6))
+        if why is Why.FULL:
+            self._paused[due.root] = time.monotonic() + RETRY_S
+        if root is not None and self._told.get(due.root) != reason:
+            self._told[due.root] = reason
+            self._log.warning(
+                "import_waits",
+                library=root.watched.library,
+                path=text(join_root(root.watched.path, due)),
+                reason=reason,
+                next=f"the file is where it was; tried again in {RETRY_S:g} s",
+            )
+        return Postponed(due, step, reason, now_us() + int(RETRY_S * 1e6))
+
+    def _close(self, ended: Sequence[Closed | Postponed]) -> None:
+        at_us = now_us()
+        self._writer.call(lambda catalogue: catalogue.close_steps(ended, at_us))
+        with self._moving_lock:
+            self._moving = frozenset()
+            seen_leaving, self._seen_leaving = self._seen_leaving, set()
+        for one in ended:
+            root = self._roots.get(one.due.root)
+            if root is None:
+                continue
+            is_there = not isinstance(one, Closed) or one.source is not None
+            if is_there and (one.due.root, one.due.directory, one.due.name) in seen_leaving:
+                self._look(root.watched, one.due.directory, one.due.name)  # somebody else took it away
+            if not isinstance(one, Closed):
+                continue
+            self._told.pop(one.due.root, None)
+            what = "imported" if one.due.todo == IMPORT else "set_aside"
+            self._log.info(
+                what,
+                library=root.watched.library,
+                path=text(join_root(root.watched.path, one.due)),
+                item=one.due.item,
+                to=text(one.path),
+                mode=one.mode,
+            )
+
+    # -- after a crash ----------------------------------------------------------------------------
+
+    def _reconcile(self, view: View) -> None:
+        """End the steps that an earlier run left open."""
+        left = view.unfinished()
+        if left:
+            self._log.info("reconciling", steps=len(left))
+        for one in left:
+            plan = one.planned
+            self._unsure.append(
+                (plan.due, Step(one.id, Mode(plan.mode), plan.source, plan.target, plan.due.key, plan.due.blake3))
+            )
+        self._settle_unsure()
+
+    def _settle_unsure(self) -> None:
+        unsure, self._unsure = self._unsure, []
+        ended: list[Closed | Postponed] = []
+        for due, step in unsure:
+            root = self._roots.get(due.root)
+            try:
+                outcome = reconcile(self._transfer, step)
+            except OSError as error:
+                self._unsure.append((due, step))
+                reason = f"{text(step.target)}: {error.strerror or error}"
+                if self._told.get(due.root) != reason:
+                    self._told[due.root] = reason
+                    self._log.warning(
+                        "reconciling_waits", path=text(step.source), reason=reason, next="tried again in a moment"
+                    )
+                continue
+            if isinstance(outcome, Undone):
+                again_us = now_us() if outcome.why in (Why.REFUSED, Why.TAKEN) else now_us() + int(AGAIN_S * 1e6)
+                ended.append(Postponed(due, step.id, outcome.reason, again_us))
+                if root is not None and outcome.why is Why.GONE:
+                    self._look(root.watched, due.directory, due.name)
+            else:
+                ended += self._ended(due, outcome)
+        if ended:
+            self._close(ended)
+
+    def _target(self, rules: ImportRules) -> Target:
+        if rules.target is None or rules.mode is Mode.IN_PLACE:
+            return InPlace()
+        return Directory(rules.target, Template.parse(rules.template), self._names)
+
+
+def join_root(root: bytes, due: Due) -> bytes:
+    """The absolute path of what is due."""
+    return root.rstrip(b"/") + b"/" + join(due.directory, due.name)
+
+
+def directory_of(path: bytes) -> bytes:
+    """The directory of an absolute path."""
+    return path.rpartition(b"/")[0] or b"/"
+
+
+def _sane(time_ns: int) -> float:
+    """A file time that a calendar has, in seconds."""
+    return min(max(time_ns / 1e9, -62_000_000_000.0), 253_000_000_000.0)

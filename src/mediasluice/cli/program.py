@@ -18,7 +18,7 @@ from mediasluice.cli.output import print_version
 if TYPE_CHECKING:
     from typer._click import Command, Context  # the base classes that typer passes around
 
-VERBS = ("run", "scan", "duplicates", "events", "files", "status", "explain", "check", "config", "health")
+VERBS = ("run", "scan", "duplicates", "events", "files", "status", "explain", "check", "config", "health", "demo")
 """In the order of the help; each is the module of this room that holds it."""
 
 

@@ -154,7 +154,8 @@ def _jpeg(file: _Bytes) -> Format:
     tail = file.upto(file.size, 2 + _PADDING_LIMIT, position)
     if tail.rstrip(_PADDING).endswith(b"\xff\xd9"):
         return COMPLETE if followed_until <= file.size else UNKNOWN
-    return _entropy_coded(file.upto(file.size, 8 << 10, position))
+    data = position + 2 + (high << 8 | low)  # behind the header of the scan, whose own marker means nothing
+    return _entropy_coded(file.upto(file.size, 8 << 10, min(data, file.size)))
 
 
 def _end_of_pictures(file: _Bytes, start: int, length: int) -> int:

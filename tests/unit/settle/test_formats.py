@@ -111,6 +111,7 @@ HALF = {
         made.jpeg_with(made.exif_with_thumbnail())[: len(made.exif_with_thumbnail()) + 2],
         Format.TRUNCATED,
     ),
+    "jpeg, cut soon after the scan begins": (samples.jpeg(1)[:-3] + b"\xff\0\x12" * 8, Format.TRUNCATED),
     "jpeg, zeros to be filled": (samples.jpeg(1).ljust(9000, b"\0"), Format.UNKNOWN),
     "gif in the middle": (made.complete()["gif"][:5000], Format.TRUNCATED),
     "flac without frames": (made.complete()["flac"][: made.complete()["flac"].index(b"\xff\xf8")], Format.TRUNCATED),

@@ -1,13 +1,18 @@
-"""``sluice config``: what is set and where it comes from, whether the document is right, what it may hold."""
+"""``sluice config``: what is set and where it comes from, whether the document is right, what it may hold.
+
+Also makes a document of the settings of MediaCMS' directory monitor.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mediasluice.cli.errors import BAD_CONFIG, OK
 from mediasluice.cli.options import Call, Command, Group
-from mediasluice.cli.output import json_line, say, table
+from mediasluice.cli.output import json_line, note, say, shown, table
 from mediasluice.cli.places import loaded_of
 
 app = typer.Typer(cls=Group, add_completion=False)
@@ -64,6 +69,31 @@ def schema(ctx: typer.Context) -> None:
         json_line(json_schema())
     else:
         say(json.dumps(json_schema(), indent=2))
+
+
+@app.command("from-mediacms", cls=Command)
+def from_mediacms(
+    ctx: typer.Context,
+    settings: Annotated[str, typer.Argument(metavar="SETTINGS.py", help="The settings of MediaCMS, or local ones.")],
+) -> int:
+    """Print a document made of MediaCMS' settings; the file is read and never executed. 0 or 78."""
+    from mediasluice.config import mediacms
+
+    call: Call = ctx.obj
+    path = Path(settings).absolute()
+    made = mediacms.read(path)
+    if call.json:
+        findings = {"warnings": made.warnings, "errors": made.errors}
+        json_line(
+            {"document": made.document, **{name: [one._asdict() for one in told] for name, told in findings.items()}}
+        )
+    else:
+        comment = (f"Made by `sluice config from-mediacms` of {shown(str(path))}",)
+        say(mediacms.written(made.document, comment).rstrip("\n"))
+        for mark, told in (("!", () if call.quiet else made.warnings), ("✗", made.errors)):
+            for one in told:
+                note(f"{mark} {one.setting}{'' if one.line is None else f', line {one.line}'}: {one.message}")
+    return BAD_CONFIG if made.errors else OK
 
 
 def _written(value: object) -> str:

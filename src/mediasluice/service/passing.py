@@ -75,6 +75,10 @@ def run_pass(service: Service, request: Request) -> Iterator[dict[str, Any]]:
     unsettled = len(scan.waiting)
     if unsettled:
         service.ask(lambda: intake.passes.forget_waiting(scan))
+    while service.host.importer.is_busy:  # what is imported belongs to the pass
+        _raise_failure(service)
+        yield {"progress": _progress(scan, began_s)}
+        time.sleep(0.02)
     service.host.writer.call(lambda _: None)  # everything before it is committed
     yield {"result": _result(service, scan, [root for root, _ in scope], unsettled, len(offline), began_s)}
 

@@ -268,6 +268,15 @@ step = Table(
 _partial("step_open", step.c.id, where="state = 'open'")
 Index("step_file", step.c.file)
 
+ground = Table(
+    "ground",
+    METADATA,
+    Column("path", LargeBinary, primary_key=True),  # absolute
+    Column("filesystem", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""On which file systems targets and processed directories lie: elsewhere, nothing is written there."""
+
 
 def schema_sql() -> str:
     """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""

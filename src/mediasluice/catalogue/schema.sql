@@ -21,6 +21,12 @@ CREATE TABLE content (
     PRIMARY KEY (id)
 );
 
+CREATE TABLE ground (
+    path BLOB NOT NULL,
+    filesystem BLOB NOT NULL,
+    PRIMARY KEY (path)
+) WITHOUT ROWID;
+
 CREATE TABLE library (
     id INTEGER NOT NULL,
     name TEXT NOT NULL,

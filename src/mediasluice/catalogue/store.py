@@ -23,6 +23,7 @@ from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.record import record
 from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed, storable
+from mediasluice.errors import UsageError
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import IdentifiedFile, RootId
@@ -94,6 +95,23 @@ class Catalogue:
                 raise
             finally:
                 self._depth = 0
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Hold changes that may be refused: a UsageError undoes them, and not the transaction around them."""
+        refused: UsageError | None = None
+        with self.transaction():
+            was_broken = self._broken
+            self._connection.execute("SAVEPOINT attempt")
+            try:
+                yield
+            except UsageError as error:
+                self._connection.execute("ROLLBACK TO attempt")
+                self._ledger.forget()
+                self._broken, refused = was_broken, error
+            self._connection.execute("RELEASE attempt")
+        if refused is not None:
+            raise refused
 
     # -- roots ------------------------------------------------------------------------------------
 
@@ -319,6 +337,13 @@ class Catalogue:
         """Note how things ended, with all that follows from it."""
         with self.transaction():
             journal.close(self._ledger, ended, at_us)
+
+    def set_ground(self, directory: bytes, filesystem: bytes | None) -> None:
+        """Note on which file system a target lies; ``None``: whatever is there next is right."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM ground WHERE path = ?", (directory,))
+            if filesystem is not None:
+                self._connection.execute("INSERT INTO ground VALUES (?, ?)", (directory, filesystem))
 
     def change_item(self, item: int, values: Mapping[str, str], at_us: int) -> None:
         """Set title, description, owner or state of an item."""

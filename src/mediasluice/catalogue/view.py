@@ -284,6 +284,15 @@ class View:
         found = self._run(f"{_ITEMS} WHERE i.path = ?", (path,))
         return _item_line(found[0]) if found else None
 
+    def path_of(self, file: int) -> bytes | None:
+        """Where a file is, or was last."""
+        found = self._run(
+            "SELECT r.path, d.path, f.name FROM file f CROSS JOIN dir d ON d.id = f.dir"
+            " CROSS JOIN root r ON r.id = d.root WHERE f.id = ?",
+            (file,),
+        )
+        return _absolute(*found[0]) if found else None
+
     def judged(self, file: int) -> Judged | None:
         """What an importing library says of a file."""
         found = self._run("SELECT judgement, reason, item, todo, due_us FROM judgement WHERE file = ?", (file,))
@@ -302,11 +311,20 @@ class View:
         )
         return [StepLine(*row) for row in found]
 
+    def account(self, name: str) -> int | None:
+        """The id of the account of this name."""
+        found = self._run("SELECT id FROM account WHERE name = ?", (name,))
+        return found[0][0] if found else None
+
     def accounts(self) -> list[tuple[str, int, int]]:
         """(name, microseconds of its making, items that it owns) of all accounts, by name."""
         return self._run(
             "SELECT a.name, a.at_us, (SELECT count(*) FROM item i WHERE i.owner = a.id) FROM account a ORDER BY a.name"
         )
+
+    def grounds(self) -> dict[bytes, bytes]:
+        """The file systems on which targets and processed directories were seen last."""
+        return dict(self._run("SELECT path, filesystem FROM ground"))
 
     def imports(self) -> dict[str, int]:
         """How many files importing libraries have judged how."""

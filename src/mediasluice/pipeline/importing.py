@@ -13,8 +13,10 @@ from __future__ import annotations
 import threading
 import time
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from mediasluice.actions.grounds import Grounds
 from mediasluice.actions.naming import Fields, Template
 from mediasluice.actions.reconcile import reconcile
 from mediasluice.actions.targets import Directory, InPlace, Names, Target, Wanted, aside
@@ -76,6 +78,7 @@ class Importer:
         self._log = log
         self._failed = failed
         self._names = Names()
+        self._grounds = Grounds({}, self._remember)
         self._roots: dict[RootId, _Root] = {}
         self._to_judge: list[tuple[Watched, bytes]] = []  # roots whose known files were never judged
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
@@ -114,7 +117,8 @@ class Importer:
     @property
     def waits(self) -> dict[str, str]:
         """Why imports of libraries wait."""
-        return {self._roots[root].watched.library: reason for root, reason in self._told.items() if root in self._roots}
+        told, roots = dict(self._told), dict(self._roots)  # both change meanwhile
+        return {roots[root].watched.library: reason for root, reason in told.items() if root in roots}
 
     def moves(self, root: RootId, directory: bytes, name: bytes) -> bool:
         """Whether a file that is seen to leave is being moved here: what becomes of it is told by its step."""
@@ -137,6 +141,21 @@ class Importer:
         if rules is not None:
             self._roots[root.id] = _Root(root, rules, self._target(rules))
             self.judge_known(root)
+
+    def accept(self, root: Watched) -> None:
+        """A person says that the directories of a root's rules are where they should be."""
+        rules = root.rules.imports
+        for directory in () if rules is None else (rules.target, rules.processed):
+            if directory is not None:
+                self._grounds.forget(directory)
+                self._writer.express(partial(_forget_ground, directory=directory))
+        self._paused.pop(root.id, None)
+        self._wake.set()
+
+    def adopt(self, root: Watched, rules: ImportRules) -> None:
+        """Import by these rules what a person wants of a root that does not import by itself."""
+        if root.rules.imports is None:
+            self._roots[root.id] = _Root(root, rules, self._target(rules))
 
     def remove(self, root: Watched) -> None:
         """Let a root go."""
@@ -181,11 +200,8 @@ class Importer:
         if root.rules.imports is not None:
             catalogue.refuse(rows, at_us)
 
-    def judge_by_hand(self, catalogue: Catalogue, root: Watched, files: Sequence[int]) -> int:
+    def judge_by_hand(self, catalogue: Catalogue, root: Watched, rules: ImportRules, files: Sequence[int]) -> int:
         """A person wants these files imported; gives for how many something is done."""
-        rules = root.rules.imports
-        if rules is None:
-            return 0
         count = catalogue.judge(root.id, rules, files, now_us(), by_hand=True)
         if count:
             self._claimed = True
@@ -196,6 +212,7 @@ class Importer:
     def _run(self) -> None:
         try:
             with self._open_view() as view:
+                self._grounds = Grounds(view.grounds(), self._remember)
                 self._reconcile(view)
                 while not self._stopping:
                     self._round(view)
@@ -281,6 +298,10 @@ class Importer:
         if due.state is FileState.MISSING:
             return Postponed(due, None, "it is gone", None)
         rules, source = root.rules, join_root(root.watched.path, due)
+        base = rules.processed if due.todo == PROCESSED else rules.target
+        if base is not None and (reason := self._grounds.why_not(base)) is not None:
+            self._paused[due.root] = time.monotonic() + RETRY_S
+            return self._put_off(root, due, None, Why.REFUSED, reason)
         if due.todo == PROCESSED:
             if rules.processed is None:
                 return Postponed(due, None, "there is no processed directory any more", None)
@@ -486,10 +507,17 @@ class Importer:
         if ended:
             self._close(ended)
 
+    def _remember(self, directory: bytes, filesystem: bytes) -> None:
+        self._writer.call(lambda catalogue: catalogue.set_ground(directory, filesystem))
+
     def _target(self, rules: ImportRules) -> Target:
         if rules.target is None or rules.mode is Mode.IN_PLACE:
             return InPlace()
         return Directory(rules.target, Template.parse(rules.template), self._names)
+
+
+def _forget_ground(catalogue: Catalogue, directory: bytes) -> None:
+    catalogue.set_ground(directory, None)
 
 
 def join_root(root: bytes, due: Due) -> bytes:

@@ -137,22 +137,22 @@ class Service:
                 writer.call(lambda catalogue: catalogue.watch_only(watched))
                 for number in watched:
                     writer.call(lambda catalogue, number=number: catalogue.watch(number, watched=True))  # type: ignore[misc]
+            self._host = wiring.host(
+                self.data,
+                roots,
+                self.settings,
+                writer,
+                is_service=self._is_service,
+                knows_files=knows_files,
+                in_window=lambda: wiring.may_read_in_full(self.settings),
+                failed=self._fail,
+                log=self.log,
+            )
         except BaseException as error:
             self._probes.close()
             writer.close()
             self._lock.release()
             raise self.failure or error from error
-        self._host = wiring.host(
-            self.data,
-            roots,
-            self.settings,
-            writer,
-            is_service=self._is_service,
-            knows_files=knows_files,
-            in_window=lambda: wiring.may_read_in_full(self.settings),
-            failed=self._fail,
-            log=self.log,
-        )
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
         self._intake_thread.start()
         self._claims_committed = self._host.importer.committed
@@ -483,6 +483,7 @@ class Service:
             lambda catalogue: catalogue.set_root(root.id, state=RootState.ONLINE, reason=None, at_us=at_us)
         )
         self.ask(lambda: self._host.intake.agree(root))
+        self._host.importer.accept(root)
 
     def bring_online(self, root: Watched) -> None:
         """Take an accepted root back."""

@@ -275,7 +275,7 @@ def test_a_catalogue_without_imports_gets_their_tables(file: Path, tmp_path: Pat
     """One of the version before has, once opened, the tables of a fresh one, and all that it knew."""
     told = _fill(file)
     with closing(sqlite3.connect(file)) as connection:
-        for table in ("judgement", "step", "item", "account"):
+        for table in ("judgement", "step", "item", "account", "ground"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("PRAGMA user_version = 1")

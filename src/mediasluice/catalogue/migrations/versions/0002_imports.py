@@ -7,6 +7,13 @@ down_revision = "0001"
 
 _TABLES = (
     """
+CREATE TABLE ground (
+    path BLOB NOT NULL,
+    filesystem BLOB NOT NULL,
+    PRIMARY KEY (path)
+) WITHOUT ROWID
+    """,
+    """
 CREATE TABLE account (
     id INTEGER NOT NULL,
     name TEXT NOT NULL,

@@ -237,6 +237,8 @@ def _fit(text: str, *, keeps_extension: bool = False) -> bytes:
 
     It is composed, as others will look for it, and without space around it.
     """
+    if text and text.isascii() and len(text) <= NAME_MAX and text == text.strip() and text[0] != ".":
+        return text.encode()  # nearly every name there is
     # By way of the bytes: two undecodable ones that came to stand side by side may be a character.
     text = normalize("NFC", os.fsdecode(os.fsencode(text))).strip()
     if _RESERVED.match(text):

@@ -99,6 +99,7 @@ class Names:
     """
 
     _known: dict[bytes, tuple[int, set[bytes]]] = field(default_factory=dict)  # directory: (mtime_ns, names)
+    _current: dict[bytes, set[bytes]] = field(default_factory=dict)  # compared since the last :meth:`settle`
     _count: int = 0
 
     def free(self, wish: bytes, other: Callable[[bytes, int], bytes]) -> bytes:
@@ -115,6 +116,7 @@ class Names:
 
     def settle(self, directories: Iterable[bytes]) -> None:
         """These directories changed by what was reserved, and are known as they are now."""
+        self._current.clear()
         for directory in set(directories):
             known = self._known.get(directory)
             if known is not None:
@@ -122,24 +124,31 @@ class Names:
 
     def forget(self, directory: bytes) -> None:
         """Read a directory again: what is known of it is wrong."""
+        self._current.pop(directory, None)
         known = self._known.pop(directory, None)
         if known is not None:
             self._count -= len(known[1])
 
     def _names(self, directory: bytes) -> set[bytes]:
+        current = self._current.get(directory)
+        if current is not None:
+            return current
         mtime_ns = _mtime_ns(directory)
         known = self._known.get(directory)
         if known is not None and known[0] == mtime_ns:
+            self._current[directory] = known[1]
             return known[1]
         self.forget(directory)
         if self._count > NAMES_KEPT:
             self._known.clear()
+            self._current.clear()
             self._count = 0
         names: set[bytes] = set()
         if mtime_ns:
             with os.scandir(directory) as entries:
                 names = {folded(entry.name) for entry in entries}
         self._known[directory] = (mtime_ns, names)
+        self._current[directory] = names
         self._count += len(names)
         return names
 

@@ -225,12 +225,11 @@ class _Batch:
                     raise _Stop(Why.STOPPED, "the service was stopped") from None
                 reason = f"{os.fsdecode(step.source)}: its bytes are not those that were catalogued"
                 raise _Stop(Why.CHANGED, reason) from None
-            self._copied.append(_Copied(step, descriptor, is_shared))
             if not is_same(os.fstat(source), step.key):
-                self._copied.pop()
                 os.close(descriptor)
                 self._drop(part)
                 raise _Stop(Why.CHANGED, f"{os.fsdecode(step.source)}: it changed while it was copied")
+            self._copied.append(_Copied(step, descriptor, is_shared))
         finally:
             os.close(source)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mediasluice.actions.grounds import Grounds
@@ -271,12 +271,13 @@ class Importer:
         ended: list[Closed | Postponed] = []
         planned: list[Planned] = []
         size = 0
+        grounds = lru_cache(self._grounds.why_not)  # asked once for a batch
         for one in due:
             root = self._roots.get(one.root)
             if root is None:
                 continue
             try:
-                plan = self._plan(root, one)
+                plan = self._plan(root, one, grounds)
             except OSError as error:
                 reason = f"{error.filename and text(error.filename)}: {error.strerror}"
                 ended.append(self._put_off(root, one, None, Why.REFUSED, reason))
@@ -293,13 +294,13 @@ class Importer:
         if ended:
             self._close(ended)
 
-    def _plan(self, root: _Root, due: Due) -> Planned | Closed | Postponed:
+    def _plan(self, root: _Root, due: Due, grounds: Callable[[bytes], str | None]) -> Planned | Closed | Postponed:
         """What is to be done with a file, or how it ends without a step."""
         if due.state is FileState.MISSING:
             return Postponed(due, None, "it is gone", None)
         rules, source = root.rules, join_root(root.watched.path, due)
         base = rules.processed if due.todo == PROCESSED else rules.target
-        if base is not None and (reason := self._grounds.why_not(base)) is not None:
+        if base is not None and (reason := grounds(base)) is not None:
             self._paused[due.root] = time.monotonic() + RETRY_S
             return self._put_off(root, due, None, Why.REFUSED, reason)
         if due.todo == PROCESSED:

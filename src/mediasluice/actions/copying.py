@@ -1,8 +1,9 @@
 """Copy one file beside its target, byte by byte or by sharing its blocks, with all that belongs to it.
 
 Takes an open source and the path of the part; gives the open part, complete and not synced. The source is only read.
-Its content must have the digest that it was catalogued with: the bytes are hashed on their way, and blocks are shared
-only of a file whose change key is the catalogued one before and after. Kept: times, mode, extended attributes with
+Its content must have the digest that it was catalogued with: the bytes of a small file are hashed on their way, those
+of a large one are read again, and blocks are shared only of a file whose change key is the catalogued one before and
+after. Kept: times, mode, extended attributes with
 access lists, and the owner as far as this process may set it.
 Fails with: :class:`Differs`, :class:`Stopped`, ``OSError`` (ENOSPC, EDQUOT, EIO ...); the part is the caller's then.
 """
@@ -24,8 +25,10 @@ except ImportError:  # Windows
 
 _BLOCK = 1 << 20  # bytes, measured: larger ones leave the cache of the processor
 _FICLONE = 0x40049409  # linux/fs.h
-_RESERVED = 1 << 20  # bytes: a larger file has its room reserved first, so that a full disk is known at once
+_PORTION = 64 << 20  # bytes of one call, chosen: a copy can be stopped within a moment
+LARGE = 1 << 20  # bytes, measured: from here on the kernel copies faster, and the check runs beside the next copy
 _NO_CLONE = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY, errno.EPERM}
+_NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.EBADF}
 _UNKEPT = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENODATA, errno.ERANGE}
 
 
@@ -48,6 +51,14 @@ class Owner(NamedTuple):
 AS_IT_IS = Owner()
 
 
+class Copy(NamedTuple):
+    """A part that is complete and not synced. ``is_checked``: its bytes were hashed on their way."""
+
+    descriptor: int
+    is_shared: bool  # shares blocks with its original
+    is_checked: bool
+
+
 def copy(
     source: int,
     status: os.stat_result,
@@ -55,19 +66,53 @@ def copy(
     digest: bytes,
     owner: Owner,
     stopped: Callable[[], bool] = lambda: False,
-) -> tuple[int, bool]:
-    """Make ``part`` a copy of the open ``source``; gives its descriptor, and whether it shares blocks with it."""
+) -> Copy:
+    """Make ``part`` a copy of the open ``source``. A large file is copied by the kernel and is still to be checked."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(part, flags, 0o600)
     try:
         is_shared = _share(source, descriptor)
-        if not is_shared:
+        is_checked = is_shared
+        if not is_shared and not (status.st_size >= LARGE and _copy_by_kernel(source, descriptor, status, stopped)):
             _copy_bytes(source, descriptor, status.st_size, digest, stopped)
+            is_checked = True
         keep_what_belongs_to_it(source, status, descriptor, owner)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor, is_shared
+    return Copy(descriptor, is_shared, is_checked)
+
+
+def check(descriptor: int, digest: bytes, stopped: Callable[[], bool]) -> None:
+    """Read a part again and compare its digest; raises :class:`Differs`."""
+    hasher, offset = blake3(), 0
+    block = memoryview(bytearray(_BLOCK))
+    while count := os.preadv(descriptor, [block], offset):
+        hasher.update(block[:count])
+        offset += count
+        if stopped():
+            raise Stopped
+    if hasher.digest() != digest:
+        raise Differs
+
+
+def _copy_by_kernel(source: int, target: int, status: os.stat_result, stopped: Callable[[], bool]) -> bool:
+    """Let the kernel copy, or the file server; ``False`` and nothing copied where it cannot between these two."""
+    copied = 0
+    while copied < status.st_size:
+        length = min(_PORTION, status.st_size - copied)
+        try:
+            count = os.copy_file_range(source, target, length, copied, copied)
+        except (OSError, AttributeError) as error:
+            if copied or getattr(error, "errno", errno.ENOSYS) not in _NO_KERNEL_COPY:
+                raise
+            return False
+        if not count:
+            raise Differs
+        copied += count
+        if stopped():
+            raise Stopped
+    return True
 
 
 def _share(source: int, target: int) -> bool:
@@ -83,12 +128,6 @@ def _share(source: int, target: int) -> bool:
 
 
 def _copy_bytes(source: int, target: int, size: int, digest: bytes, stopped: Callable[[], bool]) -> None:
-    if size > _RESERVED and hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(target, 0, size)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL):
-                raise
     hasher = blake3()
     block = memoryview(bytearray(min(_BLOCK, size + 1)))
     copied = 0

@@ -19,11 +19,12 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from mediasluice.actions.copying import AS_IT_IS, Differs, Owner, Stopped, copy, give
+from mediasluice.actions.copying import AS_IT_IS, Differs, Owner, Stopped, check, copy, give
 from mediasluice.actions.renaming import give_back, remove_name, rename_new
 from mediasluice.model.files import ChangeKey, in_range
 from mediasluice.model.imports import Mode
@@ -101,10 +102,11 @@ class Transfer:
 
     def carry_out(self, steps: Sequence[Step]) -> list[Outcome]:
         """Do the steps. Their targets differ from one another."""
-        batch = _Batch(self)
-        for step in steps:
-            batch.run(step, batch.place)
-        batch.finish_copies()
+        with ThreadPoolExecutor(1, "check") as checks:  # what is large is checked while the next is copied
+            batch = _Batch(self, checks)
+            for step in steps:
+                batch.run(step, batch.place)
+            batch.finish_copies()
         batch.sync()
         batch.remove_originals()
         batch.sync()
@@ -125,13 +127,15 @@ class _Copied(NamedTuple):
     step: Step
     descriptor: int
     is_shared: bool
+    checked: Future[None] | None  # None: it is to be synced only
 
 
 class _Batch:
     """The state of one :meth:`Transfer.carry_out`: what is half, what is to be synced, what came out."""
 
-    def __init__(self, transfer: Transfer) -> None:
+    def __init__(self, transfer: Transfer, checks: Executor) -> None:
         self._transfer = transfer
+        self._checks = checks
         self._before = transfer.before
         self._copied: list[_Copied] = []
         self._to_remove: list[Step] = []
@@ -214,24 +218,24 @@ class _Batch:
                 raise _Stop(Why.CHANGED, f"{os.fsdecode(step.source)}: it changed since it was read")
             self._before("part")
             try:
-                descriptor, is_shared = copy(
-                    source, status, part, step.blake3, self._transfer.owner, self._transfer.stopped
-                )
+                made = copy(source, status, part, step.blake3, self._transfer.owner, self._transfer.stopped)
             except (OSError, Differs, Stopped) as error:
                 self._drop(part)
-                if isinstance(error, OSError):
-                    raise
-                if isinstance(error, Stopped):
-                    raise _Stop(Why.STOPPED, "the service was stopped") from None
-                reason = f"{os.fsdecode(step.source)}: its bytes are not those that were catalogued"
-                raise _Stop(Why.CHANGED, reason) from None
+                raise _stopped(error, step) from None
             if not is_same(os.fstat(source), step.key):
-                os.close(descriptor)
+                os.close(made.descriptor)
                 self._drop(part)
                 raise _Stop(Why.CHANGED, f"{os.fsdecode(step.source)}: it changed while it was copied")
-            self._copied.append(_Copied(step, descriptor, is_shared))
+            self._before("sync part")
+            checked = None if made.is_checked else self._checks.submit(self._check, made.descriptor, step.blake3)
+            self._copied.append(_Copied(step, made.descriptor, made.is_shared, checked))
         finally:
             os.close(source)
+
+    def _check(self, descriptor: int, digest: bytes) -> None:
+        """Runs beside the next copy: compare what was copied, and write it out."""
+        check(descriptor, digest, self._transfer.stopped)
+        os.fsync(descriptor)
 
     def finish_copies(self) -> None:
         """Sync all parts, then give them their names: the first sync writes out what the others wait for."""
@@ -244,11 +248,13 @@ class _Batch:
 
     def _sync_part(self, one: _Copied) -> None:
         try:
-            self._before("sync part")
-            os.fsync(one.descriptor)
-        except OSError:
+            if one.checked is None:
+                os.fsync(one.descriptor)
+            else:
+                one.checked.result()
+        except (OSError, Differs, Stopped) as error:
             self._drop(self._transfer.part(one.step))
-            raise
+            raise _stopped(error, one.step) from None
         finally:
             os.close(one.descriptor)
 
@@ -333,6 +339,15 @@ class _Stop(Exception):
         super().__init__(reason)
         self.why = why
         self.reason = reason
+
+
+def _stopped(error: OSError | Differs | Stopped, step: Step) -> OSError | _Stop:
+    """Why a copy came to nothing."""
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, Stopped):
+        return _Stop(Why.STOPPED, "the service was stopped")
+    return _Stop(Why.CHANGED, f"{os.fsdecode(step.source)}: its bytes are not those that were catalogued")
 
 
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from mediasluice.actions import renaming
+from mediasluice.actions import copying, renaming
 from mediasluice.actions.copying import Owner
 from mediasluice.actions.reconcile import reconcile
 from mediasluice.actions.transfer import Done, Outcome, Step, Transfer, Undone, Why
@@ -108,6 +108,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     first = {"flag": 0, "link": 1, "reservation": 2}[name]
     monkeypatch.setattr(renaming, "WAYS", renaming.WAYS[first:])
     return name
+
+
+@pytest.fixture(autouse=True, params=["small", "large"])
+def copied_as(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files are hashed on their way; large ones are copied by the kernel and read again."""
+    if request.param == "large":
+        monkeypatch.setattr(copying, "LARGE", 1)
 
 
 # -- as asked -------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mediasluice.actions.grounds import Grounds
 from mediasluice.actions.naming import Fields, Template
@@ -27,7 +28,7 @@ from mediasluice.model.files import FileState, Origin
 from mediasluice.model.imports import After, Judgement, Mode
 from mediasluice.model.paths import join, text
 from mediasluice.model.roots import RootState
-from mediasluice.pipeline.writer import now_us
+from mediasluice.pipeline.writer import Abandoned, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.writer import Writer
+
+_T = TypeVar("_T")
 
 BATCH = 256  # steps of one journal transaction; design
 BATCH_SIZE = 256 << 20  # bytes, chosen: a batch of large files ends within seconds
@@ -80,7 +83,8 @@ class Importer:
         self._names = Names()
         self._grounds = Grounds({}, self._remember)
         self._roots: dict[RootId, _Root] = {}
-        self._to_judge: list[tuple[Watched, bytes]] = []  # roots whose known files were never judged
+        self._changes: deque[Callable[[], None]] = deque()  # of the roots, for this thread: never amid a batch
+        self._to_judge: list[Watched] = []  # roots whose known files were never judged
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
         self._wake = threading.Event()
         self._claimed = False  # something to be done was recorded and not committed yet
@@ -139,7 +143,7 @@ class Importer:
         """Take on a root, if it imports."""
         rules = root.rules.imports
         if rules is not None:
-            self._roots[root.id] = _Root(root, rules, self._target(rules))
+            self._change(lambda: self._take(root, rules))
             self.judge_known(root)
 
     def accept(self, root: Watched) -> None:
@@ -155,19 +159,16 @@ class Importer:
     def adopt(self, root: Watched, rules: ImportRules) -> None:
         """Import by these rules what a person wants of a root that does not import by itself."""
         if root.rules.imports is None:
-            self._roots[root.id] = _Root(root, rules, self._target(rules))
+            self._change(lambda: self._take(root, rules))
 
     def remove(self, root: Watched) -> None:
         """Let a root go."""
-        self._roots.pop(root.id, None)
-        self._told.pop(root.id, None)
+        self._change(lambda: self._let_go(root))
 
-    def judge_known(self, root: Watched, directory: bytes = b"") -> None:
+    def judge_known(self, root: Watched) -> None:
         """Judge what is catalogued and was never judged, or is to be judged again."""
-        if root.id in self._roots:
-            self._to_judge.append((root, directory))
-            self._working = True
-            self._wake.set()
+        if root.rules.imports is not None:
+            self._change(lambda: self._to_judge.append(root))
 
     def committed(self) -> None:
         """The writer committed; runs on its thread."""
@@ -175,6 +176,11 @@ class Importer:
             self._working = True
             self._claimed = False
             self._wake.set()
+
+    def _change(self, change: Callable[[], None]) -> None:
+        self._changes.append(change)
+        self._working = True
+        self._wake.set()
 
     # -- on the writer ----------------------------------------------------------------------------
 
@@ -213,21 +219,42 @@ class Importer:
         try:
             with self._open_view() as view:
                 self._grounds = Grounds(view.grounds(), self._remember)
+                self._make_changes()
                 self._reconcile(view)
                 while not self._stopping:
                     self._round(view)
                     if not self._stopping:
                         self._wake.wait(self._pause_s(view))
+        except Abandoned:
+            pass  # the catalogue cannot be written while this process ends: the next one goes on from the journal
         except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
             self._failed(error)
 
+    def _call(self, change: Callable[[Catalogue], _T]) -> _T:
+        return self._writer.call(change, abandon=lambda: self._stopping)
+
+    def _take(self, root: Watched, rules: ImportRules) -> None:
+        self._roots[root.id] = _Root(root, rules, self._target(rules))
+
+    def _let_go(self, root: Watched) -> None:
+        held = self._roots.get(root.id)
+        if held is not None and held.watched is root:  # else it was made anew meanwhile
+            del self._roots[root.id]
+            self._told.pop(root.id, None)
+
+    def _make_changes(self) -> None:
+        while self._changes:
+            self._changes.popleft()()
+
     def _round(self, view: View) -> None:
         self._wake.clear()
+        self._make_changes()
         while self._to_judge and not self._stopping:
-            self._judge_known(view, *self._to_judge.pop())
+            self._judge_known(view, self._to_judge.pop())
         self._settle_unsure()
         while not self._stopping and (due := view.due(self._ready(), now_us(), BATCH)):
             self._do(due)
+            self._make_changes()
         if not (self._to_judge or self._wake.is_set()):
             self._working = False
             if self._wake.is_set():  # somebody came in between
@@ -250,19 +277,19 @@ class Importer:
             if root.watched.state is RootState.ONLINE and self._paused.get(number, 0.0) <= now_s
         ]
 
-    def _judge_known(self, view: View, root: Watched, directory: bytes) -> None:
+    def _judge_known(self, view: View, root: Watched) -> None:
         rules = root.rules.imports
         if rules is None or root.id not in self._roots:
             return
         after = 0
-        while files := view.unjudged(root.id, directory, after, PAGE):
+        while files := view.unjudged(root.id, b"", after, PAGE):
             after = files[-1]
             self._judge(root, rules, files, baseline=True)
         while files := view.judged_again(root.id, PAGE):
             self._judge(root, rules, files, baseline=False)
 
     def _judge(self, root: Watched, rules: ImportRules, files: Sequence[int], *, baseline: bool) -> None:
-        self._writer.call(lambda catalogue: catalogue.judge(root.id, rules, files, now_us(), baseline=baseline))
+        self._call(lambda catalogue: catalogue.judge(root.id, rules, files, now_us(), baseline=baseline))
 
     # -- one batch --------------------------------------------------------------------------------
 
@@ -328,7 +355,7 @@ class Importer:
     def _carry_out(self, planned: Sequence[Planned]) -> list[Closed | Postponed]:
         """Journal the steps, do them, and give what came of each."""
         at_us = now_us()
-        numbers = self._writer.call(lambda catalogue: catalogue.open_steps(planned, at_us))
+        numbers = self._call(lambda catalogue: catalogue.open_steps(planned, at_us))
         dues = {number: one.due for number, one in zip(numbers, planned, strict=True)}
         steps = [
             Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3)
@@ -372,7 +399,7 @@ class Importer:
                 target = aside(directory_of(step.target), due.name, self._names, now)
             assert target is not None
             steps.append(step._replace(target=target))
-        self._writer.call(lambda catalogue: catalogue.retarget([(step.id, step.target) for step in steps]))
+        self._call(lambda catalogue: catalogue.retarget([(step.id, step.target) for step in steps]))
         return steps
 
     def _ended(self, due: Due, outcome: Done | Undone) -> list[Closed | Postponed]:
@@ -444,7 +471,7 @@ class Importer:
 
     def _close(self, ended: Sequence[Closed | Postponed]) -> None:
         at_us = now_us()
-        self._writer.call(lambda catalogue: catalogue.close_steps(ended, at_us))
+        self._call(lambda catalogue: catalogue.close_steps(ended, at_us))
         with self._moving_lock:
             self._moving = frozenset()
             seen_leaving, self._seen_leaving = self._seen_leaving, set()
@@ -509,7 +536,7 @@ class Importer:
             self._close(ended)
 
     def _remember(self, directory: bytes, filesystem: bytes) -> None:
-        self._writer.call(lambda catalogue: catalogue.set_ground(directory, filesystem))
+        self._call(lambda catalogue: catalogue.set_ground(directory, filesystem))
 
     def _target(self, rules: ImportRules) -> Target:
         if rules.target is None or rules.mode is Mode.IN_PLACE:

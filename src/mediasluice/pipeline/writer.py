@@ -29,6 +29,10 @@ RETRY_S = 5.0  # chosen: how often a full disk is tried again
 ARRIVING_S = 1.0  # chosen: files arrive as long as the last one is no older
 
 
+class Abandoned(Exception):
+    """Nobody waits for this operation any more; whether it is committed is not known."""
+
+
 class _Operation(NamedTuple):
     change: Callable[[Catalogue], Any]
     done: Callable[[Any], None] | None
@@ -64,6 +68,7 @@ class Writer:
         self._closing = False
         self._working = False
         self._broken = False
+        self._is_full = False
         self._thread = threading.Thread(target=self._run, name="writer")
 
     def start(self) -> None:
@@ -88,8 +93,11 @@ class Writer:
         """Queue a part of a pass."""
         self._put(self._bulk, _Operation(change, done))
 
-    def call(self, change: Callable[[Catalogue], _T]) -> _T:
-        """Run one operation and wait for its commit; for set-up and control requests, not for the intake."""
+    def call(self, change: Callable[[Catalogue], _T], *, abandon: Callable[[], bool] | None = None) -> _T:
+        """Run one operation and wait for its commit; for set-up, control requests and imports, not for the intake.
+
+        While the disk is full, ``abandon`` is asked whether to go on waiting; else :class:`Abandoned` is raised.
+        """
         finished = threading.Event()
         result: list[_T] = []
 
@@ -99,6 +107,8 @@ class Writer:
 
         self.express(change, done)
         while not finished.wait(0.2):
+            if self._is_full and abandon is not None and abandon():
+                raise Abandoned
             if self._broken:
                 message = "the catalogue cannot be written"
                 raise DiskFull(message, hint="see the log of the service for the first error")
@@ -167,6 +177,7 @@ class Writer:
             except DiskFull as error:
                 if full_since is None:
                     full_since = time.monotonic()
+                    self._is_full = True
                     self._disk_full(True, error)
                 if self._closing:
                     raise
@@ -175,6 +186,7 @@ class Writer:
                 continue
             break
         if full_since is not None:
+            self._is_full = False
             self._disk_full(False, None)
         self._committed()
         for operation, result in zip(batch, results, strict=True):

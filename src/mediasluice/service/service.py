@@ -430,6 +430,9 @@ class Service:
         silent = self._hanging()
         refuse_overlap({library.name: library.path for library in libraries}, silent)
         self._refuse_overlap_with_known(libraries, silent)
+        for new in libraries:
+            if new.path not in silent and os.path.isdir(new.path):
+                self._refuse_unfit(self._host.writer, new)
         intake = self._host.intake
         old, self.settings = self.settings, settings
         present = {root.path: root for root in intake.roots.values()}

@@ -23,6 +23,9 @@ from mediasluice.model.flow import RootId
 from mediasluice.model.imports import Judgement
 from mediasluice.model.paths import split, text
 
+MOVED_AWAY = "moved"
+"""Reason of a file that is not at its path because we took it away: it is not missed."""
+
 
 class Due(NamedTuple):
     """A file of which something is to be done, as it is now."""
@@ -240,8 +243,8 @@ def _left(ledger: Ledger, row: FileRow, one: Closed, at_us: int) -> None:
     ledger.tell(EventType.FILE_MOVED, row, at_us, data=json.dumps({**data, "to": text(one.path)}))
     # Without its content: an equal file that arrives later is another one, not this one come back.
     ledger.connection.execute(
-        "UPDATE file SET state = 'missing', reason = NULL, content = NULL, quick = NULL, gone_us = ? WHERE id = ?",
-        (at_us, row.id),
+        "UPDATE file SET state = 'missing', reason = ?, content = NULL, quick = NULL, gone_us = ? WHERE id = ?",
+        (MOVED_AWAY, at_us, row.id),
     )
 
 

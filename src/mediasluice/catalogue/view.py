@@ -75,6 +75,7 @@ _ITEMS = (
 )
 _TYPES = {kind.value: kind for kind in EventType}
 _MORE_DIGESTS = ("sha256", "md5", "sha1")  # in the data of an event where somebody asked for them
+_MOVED_AWAY = f"(f.state = 'missing' AND f.reason IS '{journal.MOVED_AWAY}')"
 _COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
 
 
@@ -203,12 +204,12 @@ class View:
 
     def counts(self) -> dict[FileState, int]:
         """How many files stand where."""
-        found = self._run("SELECT state, count(*) FROM file GROUP BY state")
+        found = self._run(f"SELECT state, count(*) FROM file f WHERE NOT {_MOVED_AWAY} GROUP BY state")
         return {FileState(state): count for state, count in found}
 
     def files(self, *, missing: bool = False, libraries: Collection[str] | None = None) -> Iterator[FileLine]:
         """All present files, or the missing ones, in the order in which they were first seen."""
-        which = "f.state = 'missing'" if missing else "f.gone_us IS NULL"
+        which = f"f.state = 'missing' AND NOT {_MOVED_AWAY}" if missing else "f.gone_us IS NULL"
         chosen, values = _chosen("l.name", libraries)
         after = 0
         while True:

@@ -1,13 +1,16 @@
 """``sluice check``: whether the configuration is valid, and this machine fit for it.
 
 Takes the document, and folders named on the command line; looks at each root, at the limits of the kernel and
-at the data directory. Writes nothing, takes no lock, starts no watcher. Every problem names what has to be
-changed. Ends with 0, or with 78 when something would keep the service from working.
+at the data directory; for a library that imports also at its owner, its target and its processed directory. Writes
+nothing, takes no lock, starts no watcher. Every problem names what has to be changed. Ends with 0, or with 78 when
+something would keep the service from working.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,14 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mediasluice.actions.fitness import fitness
 from mediasluice.cli.errors import BAD_CONFIG, OK
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import json_line, say, shown, table
-from mediasluice.cli.places import data_of, loaded_of, names_of
+from mediasluice.cli.places import data_of, loaded_of, names_of, view_of
 from mediasluice.config.values import duration_text
-from mediasluice.errors import RootOverlap
+from mediasluice.errors import ConfigError, RootOverlap
+from mediasluice.model.imports import After, Existing, ImportRules, Mode
 from mediasluice.model.paths import text
-from mediasluice.model.roots import Library
+from mediasluice.model.roots import Library, Rules
 
 if TYPE_CHECKING:
     from mediasluice.sources.mounts import Mount
@@ -48,7 +53,10 @@ class Finding:
 
 @dataclass(slots=True)
 class RootFinding(Finding):
-    """One root. ``settle`` is the proof that no writer is left: ``lease`` or ``quiet period``."""
+    """One root. ``settle`` is the proof that no writer is left: ``lease`` or ``quiet period``.
+
+    ``passed``: what is right with its imports; ``account``: the id of the account that they belong to.
+    """
 
     library: str = ""
     path: str = ""
@@ -56,6 +64,8 @@ class RootFinding(Finding):
     mode: str | None = None
     settle: str | None = None
     directories: int = 0
+    account: int | None = None
+    passed: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -88,6 +98,8 @@ def check(
     loaded = loaded_of(call, {f"folder {n}": os.fsencode(path) for n, path in enumerate(directories or (), 1)})
     libraries = loaded.settings.libraries()
     roots = [look_at_root(library) for library in libraries]
+    for library, root in zip(libraries, roots, strict=True):
+        look_at_imports(library, data, root)
     overlap = Finding(problems=list(_overlaps(libraries)))
     watches = look_at_watches(sum(root.directories for root in roots if root.mode == "events"))
     place = look_at_data(data, libraries)
@@ -143,6 +155,46 @@ def look_at_root(library: Library) -> RootFinding:
         found.warnings.append(f"{found.path}: {why}")
     found.directories = sum(1 for _ in _directories(library))
     return found
+
+
+def look_at_imports(library: Library, data: Path, found: RootFinding) -> None:
+    """Whether the account of an importing library is there, and what is to be written can be written."""
+    rules = library.rules.imports
+    if rules is None:
+        return
+    if rules.owner is not None:
+        try:
+            found.account = _account(data, rules.owner)
+        except ConfigError as error:
+            found.problems.append(str(error).replace("\n  ", "; "))
+        else:
+            if found.account is None:
+                found.problems.append(
+                    f'User "{rules.owner}" does not exist (libraries.{library.name}.import.owner); make it: '
+                    f"sluice users add {shlex.quote(rules.owner)}"
+                )
+            else:
+                found.passed.append(f'User "{rules.owner}" exists (ID: {found.account})')
+    if found.mount is None:  # the root cannot be used, and that is told already
+        return
+    fit = fitness(rules, library.path)
+    found.problems += fit.problems
+    found.warnings += fit.remarks
+    is_used = rules.after is After.MOVE or rules.moves_duplicates
+    for what, directory in (("Target", rules.target), ("Processed", rules.processed if is_used else None)):
+        if directory is not None and not any(
+            line.startswith(f"{text(directory)}: ") for line in (*fit.problems, *fit.remarks)
+        ):
+            found.passed.append(f"{what} directory is writable: {text(directory)}")
+
+
+def _account(data: Path, name: str) -> int | None:
+    """The id of an account; ``None`` if there is none, or no catalogue yet."""
+    view = view_of(data, quiet=True)
+    if view is None:
+        return None
+    with view:
+        return view.account(name)
 
 
 def look_at_watches(directories: int) -> WatchFinding:
@@ -275,12 +327,30 @@ def _uid() -> int:
 def _settings(library: Library) -> dict[str, Any]:
     """What the banner of a start says of a library."""
     rules = library.rules
+    imports = rules.imports
     return {
         "watch": library.watch,
+        "kinds": list(rules.kinds),
+        "imports": None if imports is None else _import_settings(imports),
         "recursive": rules.recursive,
         "include": list(rules.include),
         "exclude": list(rules.exclude),
         "debounce_s": rules.debounce_s,
+    }
+
+
+def _import_settings(rules: ImportRules) -> dict[str, Any]:
+    return {
+        "owner": rules.owner,
+        "state": rules.state,
+        "target": None if rules.target is None else text(rules.target),
+        "template": rules.template,
+        "mode": rules.mode,
+        "after": rules.after,
+        "processed_dir": None if rules.processed is None else text(rules.processed),
+        "existing": rules.existing,
+        "scope": rules.scope,
+        "duplicates": "processed" if rules.moves_duplicates else "report",
     }
 
 
@@ -294,11 +364,16 @@ def _tell(
 ) -> None:
 
     if not quiet:
-        say(f"Found {len(roots)} {'directory' if len(roots) == 1 else 'directories'}:")
+        say(f"Found {len(roots)} configured {'directory' if len(roots) == 1 else 'directories'}:")
+        for root in roots:
+            if root.mount is not None:
+                say(f"  ✓ {shown(root.path)}")
         columns = ("library", "path", "mount", "mode", "settle proof", "directories")
         table(columns, [(r.library, r.path, r.mount, r.mode, r.settle, r.directories) for r in roots])
+        for line in dict.fromkeys(line for root in roots for line in root.passed):
+            say(f"  ✓ {shown(line)}")
         for heading, told in (("Warnings", "warnings"), ("Errors", "problems")):
-            lines = [line for finding in findings for line in getattr(finding, told)]
+            lines = dict.fromkeys(line for finding in findings for line in getattr(finding, told))
             if lines:
                 say(f"{heading}:")
                 for line in lines:
@@ -321,7 +396,36 @@ def configuration(libraries: Sequence[Library]) -> Iterator[str]:
     for number, library in enumerate(libraries, 1):
         rules = library.rules
         yield f"  {number}. {text(library.path)} ({library.name})"
+        imports = rules.imports
+        if imports is not None:
+            yield f"     User: {imports.owner or 'nobody'}"
         yield f"     Debounce delay: {duration_text(rules.debounce_s)}"
         yield f"     Recursive monitoring: {'yes' if rules.recursive else 'no'}"
-        yield f"     File patterns: {', '.join(rules.include) or 'all files'}"
+        if imports is not None:
+            yield f"     Default state: {imports.state.value}"
+        yield f"     {_wanted(rules)}"
         yield f"     Ignored: {', '.join(rules.exclude) or 'the built-in list'}"
+        if imports is not None:
+            yield from (f"     {line}" for line in _import_configuration(imports))
+
+
+def _wanted(rules: Rules) -> str:
+    """Which files of a library are taken."""
+    if rules.kinds:
+        return f"File extensions: All media types ({', '.join(rules.kinds)}, judged by content)"
+    extensions = all(re.fullmatch(r"\*\.\w+", pattern) for pattern in rules.include)
+    what = "File extensions" if rules.include and extensions else "File patterns"
+    return f"{what}: {', '.join(rules.include) or 'all files'}"
+
+
+def _import_configuration(rules: ImportRules) -> Iterator[str]:
+    moves = rules.after is After.MOVE
+    yield f"Move after import: {'Yes' if moves else 'No'}"
+    if rules.processed is not None:
+        yield f"Processed directory: {text(rules.processed)}"
+    if rules.target is None or rules.mode is Mode.IN_PLACE:
+        yield "Import: in place"
+    else:
+        yield f"Import: {rules.mode.value} to {text(rules.target)} as {rules.template}"
+    yield f"Duplicates: {'moved to the processed directory' if rules.moves_duplicates else 'reported, left in place'}"
+    yield f"Existing files: {'imported' if rules.existing is Existing.IMPORT else 'catalogued, imported only by hand'}"

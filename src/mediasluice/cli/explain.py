@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediasluice.cli.events import event_row
+from mediasluice.cli.items import item_row, origin_of, step_line, step_row
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import json_line, local_time, moment, say, shown
-from mediasluice.cli.places import data_of, known_libraries, names_of, view_of
+from mediasluice.cli.places import data_of, known_libraries, names_of, set_aside, view_of
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import FileState
+from mediasluice.model.imports import Judgement
 from mediasluice.model.paths import join, split, text
 from mediasluice.model.roots import Library, RootState
 
 if TYPE_CHECKING:
-    from mediasluice.catalogue.rows import FileLine, RootRow
+    from mediasluice.catalogue.rows import FileLine, ItemLine, Judged, RootRow, StepLine
 
 app = typer.Typer(add_completion=False)
 
@@ -77,7 +79,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that is known of a path. ``live``: the service's answer; ``mode``: the type of what lies there."""
+    """All that is known of a path.
+
+    ``live``: the service's answer; ``mode``: the type of what lies there; ``judged``: what an importing library says of
+    it; ``item``: what it became, or is a duplicate of, or whose bytes lie there (``is_stored``), and where those came
+    from.
+    """
 
     path: bytes
     library: Library | None = None
@@ -87,6 +94,11 @@ class Known:
     live: dict[str, Any] | None = None
     is_running: bool = False
     mode: int | None = None
+    judged: Judged | None = None
+    item: ItemLine | None = None
+    is_stored: bool = False
+    came_from: bytes | None = None
+    steps: Sequence[StepLine] = ()
 
 
 @app.command(cls=Command)
@@ -99,8 +111,13 @@ def explain(
     known = look_up(call, data_of(call), os.fsencode(os.path.abspath(path)))
     verdict = judge(known)
     if call.json:
-        history = [event_row(event) for event in known.history]
-        json_line({"path": text(known.path), **asdict(verdict), "history": history})
+        more = {
+            "history": [event_row(event) for event in known.history],
+            "judgement": known.judged and judgement_row(known, known.judged),
+            "item": known.item and item_row(known.item) | {"came_from": known.came_from and text(known.came_from)},
+            "steps": [step_row(step) for step in known.steps],
+        }
+        json_line({"path": text(known.path), **asdict(verdict), **more})
     else:
         _tell(known, verdict)
 
@@ -126,19 +143,33 @@ def look_up(call: Call, data: Path, path: bytes) -> Known:
         library = _covering(path, known_libraries(call, roots))
         root = next((root for root in roots if library is not None and root.path == library.path), None)
         line, history = view.history(path)
-    return Known(path, library, root, line, history, live, is_running, mode)
+        item = view.item_at(path)
+        is_stored = item is not None
+        judged = None if line is None else view.judged(line.id)
+        if item is None and judged is not None and judged.item is not None:
+            item = next(view.items(judged.item), None)
+        origin = None if item is None else origin_of(view, item)
+        steps = view.steps(line.id) if line is not None else origin.steps if origin is not None else ()
+    source = None if origin is None else origin.source
+    return Known(
+        path, library, root, line, history, live, is_running, mode, judged, item, is_stored, source, steps
+    )  # fmt: skip
 
 
 def judge(known: Known) -> Verdict:
     """Decide what is said of a path, in the order of the pipeline: outside, ignored, recorded."""
     folder = text(split(known.path)[0] or b"/")
+    if known.is_stored and known.item is not None and (known.line is None or known.line.state is FileState.MISSING):
+        where = f", which came from {text(known.came_from)}" if known.came_from else ""
+        reason = f"here are the bytes of item {known.item.id} ({known.item.title!r}){where}"
+        return Verdict("item", None, reason, f"nothing; see: sluice items show {known.item.id}")
     if known.library is None:
         if known.line is None:
             return Verdict("outside", None, "it lies in no library", f"watch its folder: sluice run {folder}")
     elif known.live is not None:
         return _waited_for(known.path, known.live)
     elif rule := ignored_by(known.library, known.path):
-        return Verdict("ignored", rule, "a rule leaves it out", "nothing; to take it, change the rule")
+        return _left_out(known.library, known.path, rule)
     if known.root is not None and known.root.state is RootState.OFFLINE:
         state = known.line.state if known.line else "unknown"
         why = f"its root is offline: {known.root.reason or 'out of reach'}"
@@ -155,6 +186,14 @@ def judge(known: Known) -> Verdict:
     if known.mode != stat.S_IFREG:
         return Verdict("ignored", "only files are taken", _WHAT_IT_IS.get(known.mode, "no file"), "nothing")
     return Verdict("unseen", None, "it is there and was not noticed yet", f"look at it now: sluice scan {folder}")
+
+
+def _left_out(library: Library, path: bytes, rule: str) -> Verdict:
+    """What is said where a rule leaves a path out, or where its library puts what it is done with."""
+    if any(path == own or path.startswith(own + b"/") for own in set_aside(library)):
+        why = "its library puts there what it is done with, and takes nothing in from there"
+        return Verdict("ignored", rule, why, "nothing; see import.target and import.processed_dir")
+    return Verdict("ignored", rule, "a rule leaves it out", "nothing; to take it, change the rule")
 
 
 def _waited_for(path: bytes, live: dict[str, Any]) -> Verdict:
@@ -185,12 +224,97 @@ def _recorded(known: Known, line: FileLine) -> Verdict:
         reason = "complete, read and remembered"
         if (of := _duplicate_of(known)) is not None:
             reason = f"a duplicate of {of}"
+        if known.judged is not None:
+            reason, rule = judged_words(known, known.judged), _rule_of(known, known.judged)
+            what_comes = _what_comes(known, known.judged) or what_comes
+        elif known.library is not None and known.library.rules.imports is not None:
+            what_comes = f"its library imports, and has not judged it yet; now: sluice scan {known.library.name}"
+    elif line.state is FileState.MISSING and (there := _moved_to(known)) is not None:
+        reason, what_comes = f"moved to {text(there)}", f"see: sluice explain {text(there)}"
+        if known.judged is not None:
+            words, rule = judged_words(known, known.judged), _rule_of(known, known.judged)
+            reason = words if there == known.judged.item_path else f"{words}; {reason}"
+            what_comes = what_comes if known.item is None else f"nothing; see: sluice items show {known.item.id}"
+        return Verdict("moved", rule, reason, what_comes)
     elif line.state is FileState.MISSING:
         deleted = [event for event in known.history if event.type is EventType.FILE_DELETED]
         reason = f"deleted, noticed at {moment(deleted[-1].at_us)}" if deleted else "deleted"
     if not known.is_running and line.state in (FileState.SETTLING, FileState.DEPARTED, FileState.UNREADABLE):
         what_comes = "no service is running; start it: sluice run"
     return Verdict(line.state, rule, reason, what_comes)
+
+
+def judgement_row(known: Known, judged: Judged) -> dict[str, Any]:
+    """A judgement as JSON carries it."""
+    return {
+        "judgement": judged.judgement,
+        "words": judged_words(known, judged),
+        "reason": judged.reason,
+        "item": judged.item,
+        "todo": judged.todo,
+        "next_at": None if judged.due_us is None else moment(judged.due_us),
+    }
+
+
+def judged_words(known: Known, judged: Judged) -> str:
+    """What an importing library says of a file, in words."""
+    number, title = judged.item, known.item.title if known.item is not None else ""
+    there = "" if judged.item_path is None else text(judged.item_path)
+    match judged.judgement:
+        case Judgement.IMPORTED:
+            stays = judged.item_path == known.path
+            return f"imported as item {number}, " + ("and stays where it is" if stays else f"to {there}")
+        case Judgement.PENDING:
+            waits = f", waits because {judged.reason}" if judged.reason else ""
+            return f"to be imported as item {number}{waits}"
+        case Judgement.DUPLICATE:
+            return f"a duplicate of item {number} ({title!r}, {there or 'on its way'})"
+        case Judgement.REFUSED:
+            return f"refused: {judged.reason}"
+        case Judgement.BASELINE:
+            return judged.reason or "it was there before its library was watched"
+        case Judgement.AGAIN:
+            return "the item of its content was deleted"
+
+
+def _rule_of(known: Known, judged: Judged) -> str | None:
+    """The setting that decided."""
+    rules = known.library.rules.imports if known.library is not None else None
+    match judged.judgement:
+        case Judgement.IMPORTED | Judgement.PENDING:
+            return "action: import"
+        case Judgement.DUPLICATE:
+            return None if rules is None else f"duplicates.scope: {rules.scope.value}"
+        case Judgement.BASELINE:
+            return "existing: baseline"
+        case Judgement.REFUSED:
+            return judged.reason
+        case Judgement.AGAIN:
+            return None
+
+
+def _what_comes(known: Known, judged: Judged) -> str | None:
+    """What follows from a judgement; ``None``: nothing."""
+    if judged.judgement is Judgement.BASELINE:
+        return f"nothing; to import it: sluice import {text(known.path)}"
+    if judged.judgement is Judgement.AGAIN:
+        return f"the next pass judges it anew; now: sluice scan {text(split(known.path)[0] or b'/')}"
+    if judged.todo is None:
+        return None
+    what = "set aside below the processed directory" if judged.todo == "processed" else "imported"
+    if not known.is_running:
+        return f"it is {what} by the next service; start it: sluice run"
+    if judged.reason is None or judged.due_us is None:
+        return f"it is {what} in a moment"
+    because = f"; that waits because {judged.reason}" if judged.judgement is not Judgement.PENDING else ""
+    return f"it is {what}, tried again at {moment(judged.due_us)}{because}"
+
+
+def _moved_to(known: Known) -> bytes | None:
+    """Where a file that is missing here was moved to, if that is the last that happened to it."""
+    leaving = {EventType.FILE_MOVED, EventType.FILE_RENAMED, EventType.FILE_DELETED}
+    last = next((event for event in reversed(known.history) if event.type in leaving), None)
+    return last.path if last is not None and last.old_path == known.path else None
 
 
 def ignored_by(library: Library, path: bytes) -> str | None:
@@ -228,13 +352,15 @@ def _covering(path: bytes, libraries: Sequence[Library]) -> Library | None:
 
 
 def _tell(known: Known, verdict: Verdict) -> None:
-
     say(shown(known.path))
     lines = {"state": verdict.state, "rule": verdict.rule, "because": verdict.reason, "next": verdict.next}
     for label, value in lines.items():
         if value:
             say(f"  {label:<8} {shown(value)}")
+    lines_at: list[tuple[int, str]] = [(step.ended_us or step.at_us, step_line(step)) for step in known.steps]
     for event in known.history:
         where = "" if event.path == known.path else f"  {shown(event.path)}"
         moved = "" if event.old_path is None else f"  (was {shown(event.old_path)})"
-        say(f"  {local_time(event.at_us)}  {event.type}{where}{moved}")
+        lines_at.append((event.at_us, f"{local_time(event.at_us)}  {event.type}{where}{moved}"))
+    for _, line in sorted(lines_at, key=lambda one: one[0]):
+        say(f"  {line}")

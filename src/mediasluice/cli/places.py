@@ -56,8 +56,19 @@ def names_of(library: Library) -> NameRules:
     """The name rules of a library."""
     from mediasluice.sources.names import NameRules
 
-    rules = library.rules
-    return NameRules(library.path, include=rules.include, exclude=rules.exclude, recursive=rules.recursive)
+    rules, own = library.rules, set_aside(library)
+    return NameRules(library.path, include=rules.include, exclude=rules.exclude, recursive=rules.recursive, own=own)
+
+
+def set_aside(library: Library) -> tuple[bytes, ...]:
+    """The directories of ours inside the root of a library: where it imports to, and where files are set aside."""
+    rules = library.rules.imports
+    if rules is None:
+        return ()
+    above = os.path.realpath(library.path).rstrip(b"/") + b"/"
+    real = [os.path.realpath(directory) for directory in (rules.target, rules.processed) if directory is not None]
+    root = library.path.rstrip(b"/") + b"/"
+    return tuple(root + directory[len(above) :] for directory in real if directory.startswith(above))
 
 
 def view_of(data: Path, *, quiet: bool, wait: bool = False) -> View | None:

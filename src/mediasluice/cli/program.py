@@ -18,7 +18,10 @@ from mediasluice.cli.output import print_version
 if TYPE_CHECKING:
     from typer._click import Command, Context  # the base classes that typer passes around
 
-VERBS = ("run", "scan", "duplicates", "events", "files", "status", "explain", "check", "config", "health", "demo")
+VERBS = (
+    "run", "scan", "import", "items", "duplicates", "events", "files", "users", "status", "explain", "check",
+    "config", "health", "demo",
+)  # fmt: skip
 """In the order of the help; each is the module of this room that holds it."""
 
 
@@ -31,7 +34,8 @@ class Sluice(Group):
     def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002 - the signature is typer's
         if cmd_name not in VERBS:
             return None
-        command = get_command(import_module(f"mediasluice.cli.{cmd_name}").app)
+        module = "importing" if cmd_name == "import" else cmd_name  # a module cannot be called like a word of Python
+        command = get_command(import_module(f"mediasluice.cli.{module}").app)
         command.name = cmd_name
         return command
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mediasluice.cli.options import Call, Command
-from mediasluice.cli.output import duration, json_line, say, table
+from mediasluice.cli.output import duration, json_line, say, shown, table
 from mediasluice.cli.places import data_of, view_of
 from mediasluice.errors import ServiceGone
 from mediasluice.model.paths import text
@@ -63,6 +63,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
         "queues": {},
         "counts": {},
         "overflows": 0,
+        "imports": {"counts": {}, "waiting": {}},
     }
     view = view_of(data, quiet=quiet)
     if view is None:
@@ -79,7 +80,8 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
             }
             for root in view.roots()
         ]
-        return state | {"roots": roots, "counts": view.counts()}
+        imports = {"counts": view.imports(), "waiting": {}}
+        return state | {"roots": roots, "counts": view.counts(), "imports": imports}
 
 
 def _show(state: dict[str, Any]) -> None:
@@ -101,6 +103,11 @@ def _show(state: dict[str, Any]) -> None:
         counted = [f"{count:,} {of}" for of, count in sorted(state[name].items()) if isinstance(count, int)]
         if counted:
             say(f"{name}: {', '.join(counted)}")
+    imports = state["imports"]
+    if imports["counts"]:
+        say("imports: " + ", ".join(f"{count:,} {judged}" for judged, count in sorted(imports["counts"].items())))
+    for library, reason in sorted(imports["waiting"].items()):
+        say(f"imports of {shown(library)} wait: {shown(reason)}; tried again by themselves")
     if state["overflows"]:
         say(f"event queue overflows: {state['overflows']:,}; each time the root was compared again")
 

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
 from mediasluice.config.layers import load
-from mediasluice.errors import UsageError
+from mediasluice.errors import SluiceError, Unavailable, UsageError
 from mediasluice.model.paths import join, text
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.looking import Looking
 from mediasluice.pipeline.scans import Chunk
 from mediasluice.pipeline.workers import Lane
+from mediasluice.service.changes import CHANGES
+from mediasluice.service.importing import rules_of, run_import, wish_for
 from mediasluice.service.passing import Request, run_pass
 from mediasluice.settle.decide import WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mediasluice.catalogue.store import Catalogue
     from mediasluice.pipeline.watched import Watched
     from mediasluice.service.service import Service
 
@@ -43,9 +47,11 @@ class Answers:
             "status": self._status,
             "follow": self._follow,
             "scan": self._scan,
+            "import": self._import,
             "health": self._health,
             "explain": self._explain,
             "idle": self._idle,
+            **{what: partial(self._change, what) for what in CHANGES},
         }
 
     def _status(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -53,6 +59,7 @@ class Answers:
         live = service.ask(self._live)
         with View.open(catalogue_file(service.data)) as view:
             live["counts"] = view.counts()
+            live["imports"] = {"counts": view.imports(), "waiting": service.host.importer.waits}
         yield live
 
     def _live(self) -> dict[str, Any]:
@@ -131,6 +138,16 @@ class Answers:
                 yield row
         return result  # type: ignore[return-value]
 
+    def _import(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        service = self._service
+        rules = rules_of(params.get("library"), service.settings.libraries())
+        paths = [os.fsencode(path) for path in params["paths"]]
+        for path in paths:
+            self._starting_point(text(path if os.path.isdir(path) else os.path.dirname(path)))
+        wishes = [wish_for(path, list(service.host.intake.roots.values())) for path in paths]
+        timeout_s = float(params.get("settle_timeout_s", 90.0))
+        yield from run_import(service, wishes, rules, settle_timeout_s=timeout_s)
+
     def _starting_point(self, target: str) -> tuple[Watched, bytes]:
         """Find the root of a target; a folder that nobody watches becomes a library that is not watched."""
         roots = list(self._service.host.intake.roots.values())
@@ -153,7 +170,8 @@ class Answers:
                     taken.add(row.library)
         while name in taken:
             name += "-2"
-        loaded = load(None, {}, {"libraries": {name: {"path": text(path), "watch": False}}})
+        unwatched = {"path": text(path), "watch": False, "action": "catalogue"}
+        loaded = load(None, {}, {"libraries": {name: unwatched}})
         root = self._service.register(loaded.settings.libraries()[0])
         self._service.attach(root)
         return root, b""
@@ -189,6 +207,32 @@ class Answers:
                     "next": "compared when the root is back",
                 }
         return None
+
+    def _change(self, what: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Have the writer change something; what it refuses is told to who asked, and ends nothing."""
+        if what == "users.remove":
+            self._refuse_owner(params["name"])
+
+        def attempt(catalogue: Catalogue) -> dict[str, Any] | SluiceError:
+            try:
+                return CHANGES[what](catalogue, params)
+            except Unavailable:
+                raise  # a full disk: the writer tries again
+            except SluiceError as error:
+                return error
+
+        answer = self._service.host.writer.call(attempt)
+        if isinstance(answer, SluiceError):
+            raise answer
+        yield answer
+
+    def _refuse_owner(self, name: str) -> None:
+        """An account that a library imports for is needed as long as this service runs."""
+        for root in list(self._service.host.intake.roots.values()):
+            rules = root.rules.imports
+            if rules is not None and rules.owner == name:
+                message = f"library {root.library} imports for {name}"
+                raise UsageError(message, hint=f"set libraries.{root.library}.import.owner otherwise first")
 
     def _idle(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         since_s = self._service.idle_since_s()

@@ -23,6 +23,7 @@ from mediasluice.model.paths import text
 from mediasluice.model.roots import RootState
 from mediasluice.service.answers import Answers
 from mediasluice.service.control import SOCKET_NAME, Server
+from mediasluice.service.importing import rules_of, run_import, wish_for
 from mediasluice.service.lock import DataLock
 from mediasluice.service.passing import Request, run_pass
 from mediasluice.service.service import Service
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
+    from mediasluice.model.imports import ImportRules
     from mediasluice.model.roots import Library
     from mediasluice.pipeline.watched import Watched
 
@@ -136,6 +138,32 @@ def scan_once(
         return result
     finally:
         service.stop()
+
+
+def import_once(
+    loaded: Loaded, data: Path, paths: Sequence[str], library: str | None, *, settle_timeout_s: float
+) -> Iterator[dict[str, Any]]:
+    """Import by hand without a service; rows as :func:`service.importing.run_import` gives them."""
+    configured = loaded.settings.libraries()
+    rules = rules_of(library, configured)
+    folders = [Path(path) if os.path.isdir(path) else Path(path).parent for path in paths]
+    outside = [folder for folder in folders if not any(_holds(one.path, os.fsencode(folder)) for one in configured)]
+    loaded = _with_directories(loaded, outside, data, {"action": "catalogue"}, may_be_inside=True)
+    libraries = [
+        one for one in loaded.settings.libraries() if any(_holds(one.path, os.fsencode(folder)) for folder in folders)
+    ]
+    service = Service(DataLock.acquire(data), loaded.settings, _Warnings(), is_service=False)
+    _collect_seldom()
+    roots = service.start(libraries)
+    try:
+        wishes = [wish_for(os.fsencode(path), roots) for path in paths]
+        yield from run_import(service, wishes, rules, settle_timeout_s=settle_timeout_s)
+    finally:
+        service.stop()
+
+
+def _holds(root: bytes, path: bytes) -> bool:
+    return path == root or path.startswith(root.rstrip(b"/") + b"/")
 
 
 def _collect_seldom() -> None:
@@ -292,9 +320,22 @@ def _banner(loaded: Loaded, data: Path, roots: Sequence[Watched]) -> Iterator[st
             f"           recursive: {'yes' if rules.recursive else 'no'}, debounce: {rules.debounce_s:g} s, "
             f"patterns: {', '.join(rules.include) or 'every file'}"
         )
+        if rules.imports is not None:
+            yield f"           imports: {_imports(rules.imports)}"
     yield f"Catalogue  {catalogue_file(data)}"
     yield f"Log        {_log_directory(loaded, data)}, level {loaded.settings.system.log_level}"
     yield f"Try next   put a file there, then: sluice --data {data} events | files | status | duplicates"
+
+
+def _imports(rules: ImportRules) -> str:
+    """What a library does with what it imports, in one line."""
+    how = f"{rules.mode.value} to {text(rules.target)}/{rules.template}" if rules.target is not None else "in place"
+    processed = "none" if rules.processed is None else text(rules.processed)
+    duplicates = "processed" if rules.moves_duplicates else "report"
+    return (
+        f"owner: {rules.owner or 'nobody'}, state: {rules.state.value}, {how}, after: {rules.after.value}, "
+        f"duplicates: {duplicates}, processed: {processed}"
+    )
 
 
 class _Warnings:

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.store import Catalogue
 from mediasluice.cli import check
 from mediasluice.cli.main import main
+from mediasluice.model.imports import After, ImportRules, Mode
 from mediasluice.model.roots import Library, Rules
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
@@ -123,13 +126,86 @@ def test_people_get_the_same_with_the_configuration_below(
     assert main() == 78
     printed = capsys.readouterr().out
     for said in (
-        "Found 2 directories",
+        "Found 2 configured directories",
         "Errors:",
         f"{tmp_path}/none: there is no such directory",
         "Monitored directories: 2",
         f"1. {tmp_path}/in (inbox)",
         "Debounce delay: 5s",
         "Recursive monitoring: no",
-        "File patterns: *.mp3",
+        "File extensions: *.mp3",
+        "File patterns: all files",
     ):
         assert said in printed
+
+
+def importing(base: Path, **rules: Any) -> Library:
+    return Library("inbox", bytes(base), Rules(imports=ImportRules(**rules)))
+
+
+def found_of(library: Library, data: Path) -> check.RootFinding:
+    found = check.look_at_root(library)
+    check.look_at_imports(library, data, found)
+    return found
+
+
+def test_an_owner_without_an_account_is_a_problem(tmp_path: Path) -> None:
+    """S0-22: with no catalogue, or no such account in it; the setting and the command that helps are named."""
+    library = importing(tmp_path, owner="ann o'hara")
+    data = tmp_path / "data"
+    for _ in range(2):
+        (problem,) = found_of(library, data).problems
+        assert "libraries.inbox.import.owner" in problem
+        assert problem.endswith("""sluice users add 'ann o'"'"'hara'""")
+        data.mkdir(exist_ok=True)
+        with Catalogue.open(catalogue_file(data)) as catalogue:
+            catalogue.add_account("somebody else", 1)
+    with Catalogue.open(catalogue_file(data)) as catalogue:
+        catalogue.add_account("ann o'hara", 1)
+    found = found_of(library, data)
+    assert (found.problems, found.account) == ([], 2)
+    assert found.passed == ['User "ann o\'hara" exists (ID: 2)']
+
+
+def test_directories_that_are_written_are_looked_at(tmp_path: Path) -> None:
+    """S0-23, S0-61: a file in the place of one is a problem, a missing one a warning, a good one is said."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    rules = {"target": bytes(tmp_path / "out"), "processed": bytes(tmp_path / "done"), "after": After.MOVE}
+    found = found_of(importing(tmp_path / "in", **rules), tmp_path)
+    assert found.passed == [f"Target directory is writable: {tmp_path}/out"]
+    assert f"{tmp_path}/done: will be created (import.processed_dir)" in found.warnings
+    (tmp_path / "done").touch()
+    found = found_of(importing(tmp_path / "in", **rules), tmp_path)
+    assert f"{tmp_path}/done: is not a directory (import.processed_dir)" in found.problems
+
+
+def test_a_root_that_is_away_is_told_once(tmp_path: Path) -> None:
+    """What is to be written there is not judged as well."""
+    found = found_of(importing(tmp_path / "none", after=After.MOVE, processed=bytes(tmp_path)), tmp_path)
+    assert found.problems == [f"{tmp_path}/none: there is no such directory"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (Rules(), ["File patterns: all files"]),
+        (Rules(kinds=("video", "pdf")), ["File extensions: All media types (video, pdf, judged by content)"]),
+        (Rules(include=("IMG_*", "*.jpg")), ["File patterns: IMG_*, *.jpg"]),
+        (Rules(imports=ImportRules()), ["User: nobody", "Default state: public", "Move after import: No"]),
+        (Rules(imports=ImportRules(mode=Mode.IN_PLACE)), ["Import: in place"]),
+        (
+            Rules(imports=ImportRules(target=b"/out", mode=Mode.HARDLINK, processed=b"/done", moves_duplicates=True)),
+            [
+                "Import: hardlink to /out as {name}",
+                "Processed directory: /done",
+                "Duplicates: moved to the processed directory",
+            ],
+        ),
+    ],
+    ids=["plain", "kinds", "patterns", "imports", "in place", "everything"],
+)
+def test_the_configuration_says_what_a_library_does(rules: Rules, said: list[str]) -> None:
+    """S0-20: what is taken, for whom it is imported and where to stands in the block below the verdict."""
+    lines = [line.strip() for line in check.configuration([Library("inbox", b"/in", rules)])]
+    assert set(said) <= set(lines)

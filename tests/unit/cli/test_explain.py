@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mediasluice.catalogue.rows import FileLine, RootRow
-from mediasluice.cli.explain import Known, ignored_by, judge
+from mediasluice.catalogue.rows import FileLine, ItemLine, Judged, RootRow
+from mediasluice.cli.explain import Known, ignored_by, judge, judgement_row
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
+from mediasluice.model.imports import ImportRules, Judgement, Scope
 from mediasluice.model.roots import Library, RootState, Rules, WatchMode
 from mediasluice.settle.decide import WaitReason
 
@@ -128,3 +129,142 @@ def test_a_rule_of_a_folder_above_is_found(tmp_path: Path) -> None:
     library = Library("all", bytes(tmp_path), Rules())
     assert ignored_by(library, bytes(tmp_path / "a" / "cache" / "deep" / "x.jpg")) == "a/.sluiceignore: cache/"
     assert ignored_by(library, bytes(tmp_path / "a" / "x.jpg")) is None
+
+
+ITEM = ItemLine(4, "summer", "", "photos", "ann", "public", "image", b"/media/summer.jpg", 10, b"d" * 32, 7, 0)
+DUE_US = 1_700_000_000_000_000
+
+
+def judged(judgement: Judgement, reason: str | None = None, todo: str | None = None) -> Judged:
+    has_item = judgement in (Judgement.IMPORTED, Judgement.DUPLICATE, Judgement.PENDING)
+    path = ITEM.path if has_item and judgement is not Judgement.PENDING else None
+    return Judged(judgement, reason, 4 if has_item else None, path, todo, DUE_US if todo else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_running", "words", "rule", "comes"),
+    [
+        (
+            judged(Judgement.IMPORTED),
+            True,
+            "imported as item 4, to /media/summer.jpg",
+            "action: import",
+            "becomes its next version",
+        ),
+        (
+            judged(Judgement.IMPORTED, "Permission denied", "processed"),
+            True,
+            "imported as item 4, to /media/summer.jpg",
+            "action: import",
+            "tried again at 2023-11-14T22:13:20.000000Z; that waits because Permission denied",
+        ),
+        (
+            judged(Judgement.DUPLICATE),
+            True,
+            "a duplicate of item 4 ('summer', /media/summer.jpg)",
+            "duplicates.scope: library",
+            "becomes its next version",
+        ),
+        (
+            judged(Judgement.BASELINE, "it was there before its library was watched"),
+            True,
+            "it was there before its library was watched",
+            "existing: baseline",
+            "sluice import /nowhere/photos/2024/a.jpg",
+        ),
+        (
+            judged(Judgement.PENDING, "No space left on device", "import"),
+            True,
+            "to be imported as item 4, waits because No space left on device",
+            "action: import",
+            "it is imported, tried again at 2023-11-14T22:13:20.000000Z",
+        ),
+        (
+            judged(Judgement.PENDING, None, "import"),
+            True,
+            "to be imported as item 4",
+            "action: import",
+            "imported in a moment",
+        ),
+        (
+            judged(Judgement.PENDING, None, "import"),
+            False,
+            "to be imported as item 4",
+            "action: import",
+            "start it: sluice run",
+        ),
+        (
+            judged(Judgement.AGAIN),
+            True,
+            "the item of its content was deleted",
+            None,
+            "sluice scan /nowhere/photos/2024",
+        ),
+        (
+            judged(Judgement.REFUSED, "mode: hardlink!"),
+            True,
+            "refused: mode: hardlink!",
+            "mode: hardlink!",
+            "becomes its next version",
+        ),
+    ],
+    ids=["imported", "to be set aside", "duplicate", "baseline", "waits", "due", "no service", "again", "refused"],
+)
+def test_what_an_importing_library_says_of_a_file(
+    said: Judged, *, is_running: bool, words: str, rule: str | None, comes: str
+) -> None:
+    """The judgement, the setting that decided, and what comes next, for every judgement there is."""
+    importing = Library("photos", LIBRARY.path, Rules(imports=ImportRules(scope=Scope.LIBRARY)))
+    item = ITEM if said.item is not None else None
+    known = Known(PATH, importing, None, line(FileState.CATALOGUED), is_running=is_running, judged=said, item=item)
+    verdict = judge(known)
+    assert (verdict.state, verdict.reason, verdict.rule) == ("catalogued", words, rule)
+    assert comes in verdict.next
+    row = judgement_row(known, said)
+    assert (row["judgement"], row["words"]) == (said.judgement, words)
+    assert (row["next_at"] is None) == (said.todo is None)
+
+
+def test_an_item_that_stays_in_place_is_told_as_such() -> None:
+    """Where the bytes did not move, no path is named twice."""
+    said = judged(Judgement.IMPORTED)._replace(item_path=PATH)
+    known = Known(PATH, LIBRARY, None, line(FileState.CATALOGUED), judged=said, item=ITEM)
+    assert judge(known).reason == "imported as item 4, and stays where it is"
+
+
+def test_a_file_that_we_moved_away_is_not_called_deleted() -> None:
+    """It is told where to, and as what; a file that was deleted after it came back is a deleted one."""
+    there = event(EventType.FILE_MOVED)._replace(path=b"/done/imported/a.jpg", old_path=PATH)
+    said = judged(Judgement.IMPORTED)
+    known = Known(PATH, LIBRARY, None, line(FileState.MISSING), [there], judged=said, item=ITEM)
+    verdict = judge(known)
+    assert verdict.state == "moved"
+    assert verdict.reason == "imported as item 4, to /media/summer.jpg; moved to /done/imported/a.jpg"
+    assert "sluice items show 4" in verdict.next
+    unjudged = judge(Known(PATH, LIBRARY, None, line(FileState.MISSING), [there]))
+    assert "sluice explain /done/imported/a.jpg" in unjudged.next
+    deleted = Known(PATH, LIBRARY, None, line(FileState.MISSING), [there, event(EventType.FILE_DELETED)])
+    assert judge(deleted).state == "missing"
+
+
+@pytest.mark.parametrize("library", [None, LIBRARY], ids=["outside", "inside"])
+def test_the_place_of_an_item_is_explained(library: Library | None) -> None:
+    """Which item it is and where it came from, whether a library is around it or not."""
+    known = Known(PATH, library, item=ITEM, is_stored=True, came_from=b"/in/summer.jpg")
+    verdict = judge(known)
+    assert verdict.state == "item"
+    assert verdict.reason == "here are the bytes of item 4 ('summer'), which came from /in/summer.jpg"
+
+
+def test_what_a_library_put_away_is_explained(tmp_path: Path) -> None:
+    """Its own directories are left out because they are its own, and nobody is told to change a rule."""
+    rules = Rules(imports=ImportRules(processed=bytes(tmp_path / "done")))
+    verdict = judge(Known(bytes(tmp_path / "done" / "imported" / "a.jpg"), Library("all", bytes(tmp_path), rules)))
+    assert (verdict.state, verdict.rule) == ("ignored", "belongs to mediasluice itself")
+    assert "import.processed_dir" in verdict.next
+
+
+def test_a_file_that_was_not_judged_yet_says_when_it_is() -> None:
+    """A library that began to import later judges by its next pass."""
+    importing = Library("photos", LIBRARY.path, Rules(imports=ImportRules()))
+    assert "sluice scan photos" in judge(Known(PATH, importing, line=line(FileState.CATALOGUED))).next

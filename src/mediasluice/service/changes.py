@@ -1,0 +1,108 @@
+"""Change accounts and items: the changes that people ask for by name, and the way to the one writer.
+
+Takes the name of a change and its parameters as JSON has them; gives what the change tells, as JSON. While a service
+runs, its writer does it; else this process takes the data lock for a moment and makes the catalogue if there is none.
+Fails with: UsageError (nothing was changed), SluiceError (there is such an account), LockHeld, ServiceGone, DiskFull,
+BadSetting.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.store import Catalogue
+from mediasluice.errors import SluiceError, UsageError
+from mediasluice.model.imports import ItemState
+from mediasluice.pipeline.writer import now_us
+from mediasluice.service.control import ask_once, service_pid
+from mediasluice.service.lock import DataLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+Row = dict[str, Any]
+
+LONGEST_NAME = 150  # characters of an account's name; as Django has it
+LARGEST_ID = (1 << 63) - 1
+_CONTROL, _SURROGATE = "Cc", "Cs"
+
+
+def change(data: Path, what: str, params: Row) -> Row:
+    """Make a change of ``CHANGES``, whether a service runs or not."""
+    if service_pid(data) is not None:
+        return ask_once(data, what, params)
+    with DataLock.acquire(data), Catalogue.open(catalogue_file(data)) as catalogue:
+        return CHANGES[what](catalogue, params)
+
+
+def _add_account(catalogue: Catalogue, params: Row) -> Row:
+    name = account_name(params["name"])
+    if not catalogue.add_account(name, now_us()):
+        raise SluiceError(f"there is an account {name!r} already")
+    return {"name": name}
+
+
+def _remove_account(catalogue: Catalogue, params: Row) -> Row:
+    name = str(params["name"])
+    if not catalogue.has_account(name):
+        raise UsageError(f"there is no account {name!r}", hint="see: sluice users")
+    with catalogue.attempt():
+        catalogue.remove_account(name)
+    return {"name": name}
+
+
+def _change_item(catalogue: Catalogue, params: Row) -> Row:
+    values = item_values(params["values"])
+    with catalogue.attempt():
+        catalogue.change_item(_number(params["id"]), values, now_us())
+    return {"id": params["id"]}
+
+
+def _delete_items(catalogue: Catalogue, params: Row) -> Row:
+    """All of them or none."""
+    with catalogue.attempt():
+        for item in dict.fromkeys(map(_number, params["ids"])):
+            catalogue.delete_item(item, now_us())
+    return {"ids": params["ids"]}
+
+
+CHANGES: Mapping[str, Callable[[Catalogue, Row], Row]] = {
+    "users.add": _add_account,
+    "users.remove": _remove_account,
+    "items.set": _change_item,
+    "items.delete": _delete_items,
+}
+"""Each is one transaction, or leaves the one that it is a part of as it was."""
+
+
+def _number(item: int) -> int:
+    """Check that an id is one that the catalogue could hold."""
+    if not 0 < item <= LARGEST_ID:
+        raise UsageError(f"there is no item {item}", hint="see: sluice items")
+    return item
+
+
+def account_name(name: str) -> str:
+    """Check the name of a new account."""
+    if not name.strip() or not name.isprintable() or "/" in name or "\\" in name or len(name) > LONGEST_NAME:
+        message = f"{name!r} cannot be the name of an account"
+        raise UsageError(message, hint=f"one line without slashes, at most {LONGEST_NAME} characters")
+    return name
+
+
+def item_values(values: Mapping[str, str]) -> dict[str, str]:
+    """Check what is to be set of an item; a description may have several lines."""
+    for name, value in values.items():
+        lines = value.replace("\n", "") if name == "description" else value
+        if any(unicodedata.category(letter) in (_CONTROL, _SURROGATE) for letter in lines):
+            message = f"{value!r} cannot be the {name} of an item"
+            raise UsageError(message, hint="control characters and bytes that are no UTF-8 are refused")
+    if not values.get("title", "untouched").strip():
+        raise UsageError("the title of an item cannot be empty")
+    states = [state.value for state in ItemState]
+    if values.get("state", states[0]) not in states:
+        raise UsageError(f"{values['state']!r} is not a state of an item", hint=f"one of: {', '.join(states)}")
+    return dict(values)

@@ -67,6 +67,10 @@ def judge(
     return todo
 
 
+_OWN = (Judgement.IMPORTED, Judgement.PENDING, Judgement.REFUSED)
+"""What a file is judged whose item, if it has one, is its own. A refused one had it before it was refused."""
+
+
 class _Judged(NamedTuple):
     version: int
     judgement: Judgement
@@ -103,7 +107,7 @@ def _judge_one(
     ledger: Ledger, place: _Place, row: FileRow, directory: bytes, judged: _Judged | None, at_us: int, *, is_told: bool
 ) -> int:
     run = ledger.connection.execute
-    own = judged.item if judged is not None and judged.judgement in (Judgement.IMPORTED, Judgement.PENDING) else None
+    own = judged.item if judged is not None and judged.judgement in _OWN else None
     holder = run(
         "SELECT i.id, i.place, i.path, i.file FROM item i WHERE i.scope = ? AND i.content = ?",
         (place.scope, row.content),
@@ -118,7 +122,9 @@ def _judge_one(
             _give_up(ledger, own, row, at_us)
         todo = PROCESSED if place.rules.moves_duplicates else None
         _write(ledger, row, Judgement.DUPLICATE, holder[0], None, todo, at_us)
-        if not is_told:
+        if is_told:
+            _name_item(ledger, row, holder[0])
+        else:
             _tell_duplicate(ledger, row, holder, at_us)
         return int(todo is not None)
     if own is not None:
@@ -155,9 +161,12 @@ def _is_its_own(ledger: Ledger, holder: tuple[Any, ...], path: bytes) -> bool:
 
 
 def _give_up(ledger: Ledger, item: int, row: FileRow, at_us: int) -> None:
-    """A file that was an item became a copy of another one. What is stored elsewhere stays an item."""
+    """A file that was an item became a copy of another one. What is stored elsewhere stays an item.
+
+    So does what is on its way there; if it does not arrive, :func:`forget_abandoned` ends it.
+    """
     place = ledger.connection.execute("SELECT place FROM item WHERE id = ?", (item,)).fetchone()[0]
-    if place != STORED:
+    if place != STORED and not _is_under_way(ledger, item):
         _remove(ledger, item, row, at_us, because="its file has the content of another item now")
 
 
@@ -166,6 +175,15 @@ def _tell_duplicate(ledger: Ledger, row: FileRow, holder: tuple[Any, ...], at_us
     first = ledger.one("f.id = ?", file)
     other = None if first is None else (first.dir, first.name)
     ledger.tell(EventType.FILE_DUPLICATE, row, at_us, other=other, data=json.dumps({"of": file, "item": item}))
+
+
+def _name_item(ledger: Ledger, row: FileRow, item: int) -> None:
+    """Say of which item a file is a duplicate, in the event that this transaction told of it."""
+    ledger.connection.execute(
+        "UPDATE event SET data = json_set(data, '$.item', ?)"
+        " WHERE seq = (SELECT max(seq) FROM event WHERE file = ? AND type = 'file.duplicate')",
+        (item, row.id),
+    )
 
 
 def _write(
@@ -190,33 +208,55 @@ def _write(
 
 
 def refuse(ledger: Ledger, rows: Sequence[Observed], at_us: int) -> None:
-    """Judge files that are not read: those that the rules do not want, and junk. Each is told once."""
+    """Judge files that are not read: those that the rules do not want, and junk. Each is told once.
+
+    An empty file is not judged. What any of them was to become is not claimed any more.
+    """
     for seen in rows:
-        if seen.state not in (FileState.SKIPPED, FileState.JUNK):
+        if seen.state not in (FileState.SKIPPED, FileState.JUNK, FileState.EMPTY):
             continue
         place = ledger.known_directory(seen.root, seen.directory)
         row = None if place is None else ledger.at(place, seen.name)
         if row is None or row.state != seen.state:
             continue
-        reason = row.reason or ""
-        was = ledger.connection.execute(
-            "SELECT 1 FROM judgement WHERE file = ? AND version = ? AND judgement = 'refused' AND reason = ?",
-            (row.id, row.version, reason),
-        ).fetchone()
-        if was is None:
-            _write(ledger, row, Judgement.REFUSED, None, reason, None, at_us)
-            what = EventType.FILE_JUNK if seen.state is FileState.JUNK else EventType.ITEM_REFUSED
-            ledger.tell(what, row, at_us, data=json.dumps({"reason": reason}))
+        claimed = _pending_item(ledger, row.id)
+        if row.state == FileState.EMPTY:
+            ledger.connection.execute("DELETE FROM judgement WHERE file = ? AND judgement = 'pending'", (row.id,))
+        else:
+            _refuse_one(ledger, row, at_us)
+        if claimed is not None:
+            forget_abandoned(ledger, claimed)
     ledger.flush()
 
 
-def refuse_pending(ledger: Ledger, file: int, reason: str, at_us: int) -> None:
-    """What was to be imported cannot be, by the library's own rules: the claim is given back."""
-    row, item = ledger.one("f.id = ?", file), _pending_item(ledger, file)
-    if row is None or item is None:
+def _refuse_one(ledger: Ledger, row: FileRow, at_us: int) -> None:
+    reason = row.reason or ""
+    version, judgement, item, told = ledger.connection.execute(
+        "SELECT version, judgement, item, reason FROM judgement WHERE file = ?", (row.id,)
+    ).fetchone() or (None, None, None, None)
+    if (version, judgement, told) == (row.version, Judgement.REFUSED, reason):
         return
-    _forget_item(ledger, item)
-    _write(ledger, row, Judgement.REFUSED, None, reason, None, at_us)
+    keeps = (
+        judgement in _OWN
+        and item is not None
+        and (_pending_item(ledger, row.id) is None or _is_under_way(ledger, item))
+    )
+    _write(ledger, row, Judgement.REFUSED, item if keeps else None, reason, None, at_us)
+    what = EventType.FILE_JUNK if row.state == FileState.JUNK else EventType.ITEM_REFUSED
+    ledger.tell(what, row, at_us, data=json.dumps({"reason": reason}))
+
+
+def refuse_pending(ledger: Ledger, file: int, reason: str, at_us: int) -> None:
+    """Refuse what was to be imported, by the library's own rules: a claim is given back, an item stays as it was."""
+    row = ledger.one("f.id = ?", file)
+    query = "SELECT item FROM judgement WHERE file = ? AND judgement = 'pending'"
+    pending = ledger.connection.execute(query, (file,)).fetchone()
+    if row is None or pending is None:
+        return
+    claimed = _pending_item(ledger, file)
+    if claimed is not None:
+        _forget_item(ledger, claimed)
+    _write(ledger, row, Judgement.REFUSED, pending[0] if claimed is None else None, reason, None, at_us)
     ledger.tell(EventType.ITEM_REFUSED, row, at_us, data=json.dumps({"reason": storable(reason)}))
     ledger.flush()
 
@@ -237,7 +277,8 @@ def cancel(ledger: Ledger, files: Iterable[int]) -> None:
 def _pending_item(ledger: Ledger, file: int) -> int | None:
     """The item that a file is to become and whose bytes are nowhere yet."""
     found = ledger.connection.execute(
-        "SELECT i.id FROM judgement j CROSS JOIN item i ON i.id = j.item WHERE j.file = ? AND i.place = 'pending'",
+        "SELECT i.id FROM judgement j CROSS JOIN item i ON i.id = j.item"
+        " WHERE j.file = ? AND j.judgement = 'pending' AND i.place = 'pending'",
         (file,),
     ).fetchone()
     return None if found is None else int(found[0])
@@ -248,6 +289,23 @@ def _forget_item(ledger: Ledger, item: int) -> None:
     ledger.connection.execute("DELETE FROM judgement WHERE item = ? AND judgement = 'pending'", (item,))
     _free(ledger, item)
     ledger.connection.execute("DELETE FROM item WHERE id = ?", (item,))
+
+
+def forget_abandoned(ledger: Ledger, item: int) -> None:
+    """Give back a claim that no file is going to fulfil any more, unless its bytes are on their way."""
+    found = ledger.connection.execute(
+        "SELECT 1 FROM item i WHERE i.id = ? AND i.place = 'pending' AND NOT EXISTS"
+        " (SELECT 1 FROM judgement j WHERE j.item = i.id AND j.judgement = 'pending')",
+        (item,),
+    ).fetchone()
+    if found is not None and not _is_under_way(ledger, item):
+        _forget_item(ledger, item)
+
+
+def _is_under_way(ledger: Ledger, item: int) -> bool:
+    """Whether the bytes of an item are being brought to their place."""
+    query = "SELECT 1 FROM step WHERE state = 'open' AND item = ?"
+    return ledger.connection.execute(query, (item,)).fetchone() is not None
 
 
 def _free(ledger: Ledger, item: int) -> None:
@@ -274,8 +332,7 @@ def change_item(ledger: Ledger, item: int, values: Mapping[str, str], at_us: int
 def delete_item(ledger: Ledger, item: int, at_us: int) -> bytes | None:
     """Forget an item; gives where its bytes are, which stay. Files of its content are judged again by the next pass."""
     row = _item(ledger, item)
-    open_step = ledger.connection.execute("SELECT 1 FROM step WHERE state = 'open' AND item = ?", (item,)).fetchone()
-    if open_step is not None:
+    if _is_under_way(ledger, item):
         message = f"item {item} is being imported at this moment"
         raise UsageError(message, hint="try again in a moment")
     _remove(ledger, item, ledger.one("f.id = ?", row[3]), at_us, because=None)

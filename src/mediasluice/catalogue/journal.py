@@ -13,7 +13,16 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mediasluice.catalogue.items import IMPORT, IN_PLACE, PENDING, PROCESSED, STORED, cancel, refuse_pending
+from mediasluice.catalogue.items import (
+    IMPORT,
+    IN_PLACE,
+    PENDING,
+    PROCESSED,
+    STORED,
+    cancel,
+    forget_abandoned,
+    refuse_pending,
+)
 from mediasluice.catalogue.ledger import FileRow, Ledger, loaded, stored
 from mediasluice.catalogue.record import write
 from mediasluice.catalogue.rows import storable
@@ -194,15 +203,15 @@ def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
         )
     run(
         "UPDATE judgement SET judgement = CASE judgement WHEN 'pending' THEN 'imported' ELSE judgement END, reason = ?,"
-        " todo = ?, due_us = ?, at_us = ? WHERE file = ?",
-        (storable(one.note), one.then, at_us if one.then else None, at_us, due.file),
+        " todo = ?, due_us = ?, at_us = ? WHERE file = ? AND version = ?",  # a later one is still to be done
+        (storable(one.note), one.then, at_us if one.then else None, at_us, due.file, due.version),
     )
     if row is None:
         return
     if one.source is None:
         if one.path != _path(ledger, row):
             _left(ledger, row, one, at_us)
-    elif (row.ctime_ns, row.ino) != (stored(one.source).ctime_ns, row.ino):
+    elif row.version == due.version and (row.ctime_ns, row.ino) != (stored(one.source).ctime_ns, row.ino):
         # A link changes the time of the original: by this it is known as unchanged.
         ledger.touch(row.dir)
         run("UPDATE file SET ctime_ns = ? WHERE id = ?", (stored(one.source).ctime_ns, row.id))
@@ -282,3 +291,5 @@ def _close_undone(ledger: Ledger, one: Postponed, at_us: int) -> None:
         )
     else:
         refuse_pending(ledger, due.file, one.reason, at_us)
+    if due.item is not None:
+        forget_abandoned(ledger, due.item)

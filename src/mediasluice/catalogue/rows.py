@@ -43,12 +43,13 @@ class RootRow(NamedTuple):
     since_us: int  # when this state began
     watched: WatchMode
     has_files: bool  # at least one is present
+    has_baseline: bool = False  # a first pass over it was through
 
 
 _ROOTS = (
     "SELECT r.id, l.name, r.path, r.filesystem, r.ino, r.state, r.reason, r.since_us, r.watched,"
     " EXISTS (SELECT 1 FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
-    " WHERE d.root = r.id AND f.gone_us IS NULL)"
+    " WHERE d.root = r.id AND f.gone_us IS NULL), r.baseline_us IS NOT NULL"
     " FROM root r JOIN library l ON l.id = r.library"
 )
 
@@ -57,11 +58,20 @@ def roots_of(connection: sqlite3.Connection, where: str = "1", *values: object) 
     """Read the roots that fit, in the order of their paths."""
     rows = []
     found = connection.execute(f"{_ROOTS} WHERE {where} ORDER BY r.path", values)
-    for root, library, path, filesystem, ino, state, reason, since_us, watched, has_files in found:
+    for root, library, path, filesystem, ino, state, reason, since_us, watched, has_files, has_baseline in found:
         identity = None if filesystem is None else RootIdentity(filesystem, unsigned(ino))
         rows.append(
             RootRow(
-                root, library, path, identity, RootState(state), reason, since_us, WatchMode(watched), bool(has_files)
+                root,
+                library,
+                path,
+                identity,
+                RootState(state),
+                reason,
+                since_us,
+                WatchMode(watched),
+                bool(has_files),
+                bool(has_baseline),
             )
         )
     return rows

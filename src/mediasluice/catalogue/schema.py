@@ -68,6 +68,7 @@ root = Table(
     Column("reason", Text),
     Column("since_us", BigInteger, nullable=False),  # when this state began
     Column("watched", Text, nullable=False),
+    Column("baseline_us", BigInteger),  # when a first pass was through: what was found until then was there before
 )
 
 mount = Table(

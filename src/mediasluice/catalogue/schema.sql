@@ -105,6 +105,7 @@ CREATE TABLE root (
     reason TEXT,
     since_us BIGINT NOT NULL,
     watched TEXT NOT NULL,
+    baseline_us BIGINT,
     PRIMARY KEY (id),
     FOREIGN KEY(library) REFERENCES library (id),
     UNIQUE (path)

@@ -171,6 +171,12 @@ class Catalogue:
             self._connection.execute("UPDATE root SET filesystem = ?, ino = ? WHERE id = ?", values)
             self._ledger.forget_disks()
 
+    def set_baseline(self, root: RootId, at_us: int) -> None:
+        """Note that a first pass over a root is through; a later one changes nothing."""
+        with self.transaction():
+            query = "UPDATE root SET baseline_us = coalesce(baseline_us, ?) WHERE id = ?"
+            self._connection.execute(query, (at_us, root))
+
     def watch(self, root: RootId, *, watched: bool) -> None:
         """Note whether a root is watched at the moment."""
         mode = WatchMode.EVENTS if watched else WatchMode.OFF

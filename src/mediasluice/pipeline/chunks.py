@@ -188,12 +188,14 @@ class Chunks:
             chunk.scan.totals.empty += 1
             return (here.directory, look.name, key, links, FileState.EMPTY, "no bytes yet")
         wait = Wait(WaitReason(reason), need_s)
+        is_known = self._parts.tracker.holds(root.id, here.directory, look.name)
         if self._parts.tracker.add_listed(
             root.id, here.directory, look.name, key, evidence(raw), wait, time.monotonic()
         ):
             place = (root.id, here.directory, look.name)
             chunk.scan.waiting.add(place)
-            self._parts.origins[place] = Origin.BASELINE if root.baseline else chunk.scan.origin
+            if not is_known:  # else an event told of it: it was not there before
+                self._parts.origins[place] = Origin.BASELINE if root.baseline else chunk.scan.origin
         else:
             self._mark_dirty(root, here.directory)
         note = reason if detail is None else f"{reason}: {detail}"

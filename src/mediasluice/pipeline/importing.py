@@ -194,8 +194,9 @@ class Importer:
                 numbers = [
                     verdict.file
                     for file, verdict in zip(files, verdicts, strict=True)
-                    if (file.origin is Origin.BASELINE) is is_baseline
+                    if _was_there(root, file) is is_baseline
                 ]
+                numbers.sort(key=told.__contains__)  # of two equal files the one becomes the item of which none is told
                 if numbers and catalogue.judge(root.id, rules, numbers, at_us, baseline=is_baseline, told=told):
                     self._claimed = True
         return verdicts
@@ -369,8 +370,10 @@ class Importer:
             for outcome in outcomes:
                 if isinstance(outcome, Undone) and outcome.why is Why.TAKEN:
                     taken.append(outcome.step)
-                else:
-                    ended += self._ended(dues[outcome.step.id], outcome)
+                    continue
+                if isinstance(outcome, Undone) and outcome.why is not Why.UNSURE:
+                    self._names.release(outcome.step.target)
+                ended += self._ended(dues[outcome.step.id], outcome)
             self._names.settle(directory_of(step.target) for step in steps)
             if not taken:
                 return ended
@@ -546,6 +549,11 @@ class Importer:
 
 def _forget_ground(catalogue: Catalogue, directory: bytes) -> None:
     catalogue.set_ground(directory, None)
+
+
+def _was_there(root: Watched, file: IdentifiedFile) -> bool:
+    """Whether a file was there before its root was watched, as far as a first pass that was cut short can tell."""
+    return file.origin is Origin.BASELINE or (file.origin is Origin.SCAN and not root.has_baseline)
 
 
 def join_root(root: bytes, due: Due) -> bytes:

@@ -246,6 +246,8 @@ class Intake:
                 self._departures.depart(root, departed)
                 departed = []
             if what <= What.LISTED:
+                if root.baseline:  # it was not there before, though the first pass came upon it
+                    self._parts.origins.pop((root.id, sighting.directory, sighting.name), None)
                 self.passes.sighted(root, sighting.directory, sighting.name)
                 if what is What.LISTED or (is_halfway and what in _RENAMES):
                     sighting = sighting._replace(at_s=sighting.at_s + HALFWAY_S)  # noqa: PLW2901 - the same one
@@ -505,6 +507,12 @@ class Intake:
         root.is_compared = True
         self._departures.reopen()
         self._importer.judge_known(root)
+
+    def passed_over(self, root: Watched) -> None:
+        """The first pass over a root is through: what is found from now on was not there before."""
+        root.has_baseline = True
+        at_us = now_us()
+        self._writer.bulk(lambda catalogue: catalogue.set_baseline(root.id, at_us))
 
     def agree(self, root: Watched) -> None:
         """A person says that what is missing there is right."""

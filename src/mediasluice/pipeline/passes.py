@@ -198,6 +198,8 @@ class Passes:
             if root.id in scan.cancelled:
                 continue
             root.baseline = False
+            if not root.has_baseline and (root, b"") in scan.scope:
+                self._intake.passed_over(root)
             self._intake.compared(root)
             if scan.accept and root.state is not RootState.HELD:
                 self._intake.agree(root)

@@ -205,6 +205,9 @@ class Intake(Protocol):
     def compared(self, root: Watched) -> None:
         """A pass over a root is through."""
 
+    def passed_over(self, root: Watched) -> None:
+        """The first pass over a whole root is through."""
+
     def agree(self, root: Watched) -> None:
         """A person says that what is missing there is right."""
 

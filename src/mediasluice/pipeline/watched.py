@@ -39,6 +39,7 @@ class Watched:
     mode: WatchMode = WatchMode.EVENTS
     state: RootState = RootState.ONLINE
     reason: str | None = None
+    has_baseline: bool = False  # a first pass over all of it was through, in this run or an earlier one
     baseline: bool = False  # nothing was ever catalogued here: what is found now is the baseline
     is_traced: bool = False  # the log wants to know of every sighting
     armed: bool = False  # its watches are placed and its gap scan was requested

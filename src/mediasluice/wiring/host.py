@@ -218,6 +218,7 @@ def watched(
         state=RootState.ONLINE if check.online else RootState.OFFLINE,
         reason=check.reason,
         is_traced=settings.system.log_level == "debug",
+        has_baseline=row.has_baseline,
     )
 
 

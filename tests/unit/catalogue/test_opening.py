@@ -256,7 +256,6 @@ def test_starting_imports_neither_sqlalchemy_nor_alembic(file: Path) -> None:
         import sys
         from pathlib import Path
         from mediasluice.catalogue.store import Catalogue
-        from mediasluice.catalogue.view import View
         with Catalogue.open(Path({str(file)!r})), View.open(Path({str(file)!r})):
             assert not {{"sqlalchemy", "alembic"}} & set(sys.modules)
     """
@@ -277,6 +276,7 @@ def test_a_catalogue_without_imports_gets_their_tables(file: Path, tmp_path: Pat
     with closing(sqlite3.connect(file)) as connection:
         for table in ("judgement", "step", "item", "account", "ground"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE root DROP COLUMN baseline_us")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
@@ -284,6 +284,8 @@ def test_a_catalogue_without_imports_gets_their_tables(file: Path, tmp_path: Pat
     Catalogue.open(tmp_path / "fresh.sqlite").close()
     assert _tables(file) == _tables(tmp_path / "fresh.sqlite")
     assert story(file) == told
+    with View.open(file) as view:
+        assert [root.has_baseline for root in view.roots()] == [True]
 
 
 def _tables(file: Path) -> set[tuple[str, str]]:

@@ -101,6 +101,8 @@ CREATE INDEX judgement_todo ON judgement (due_us) WHERE todo IS NOT NULL
 
 
 def upgrade() -> None:
-    """Add the tables; what is there is not touched."""
+    """Add the tables, and when the first pass over each root was through."""
     for statement in _TABLES:
         op.execute(statement.strip())
+    op.execute("ALTER TABLE root ADD COLUMN baseline_us BIGINT")
+    op.execute("UPDATE root SET baseline_us = since_us WHERE id IN (SELECT root FROM dir)")  # it was passed over before

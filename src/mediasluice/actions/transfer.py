@@ -40,6 +40,7 @@ class Step(NamedTuple):
     target: bytes
     key: ChangeKey
     blake3: bytes
+    follows: bool = False  # the source is a symbolic link: the file that it leads to is copied, and the link stays
 
 
 class Why(StrEnum):
@@ -158,7 +159,9 @@ class _Batch:
         """Bring a file to its target in one change, or make a copy beside it."""
         self._look(step)
         self._make_directory(os.path.dirname(step.target))
-        if step.mode is Mode.MOVE:
+        if step.follows:
+            self._copy(step)
+        elif step.mode is Mode.MOVE:
             self._rename(step)
         elif step.mode in (Mode.HARDLINK, Mode.HARDLINK_ONLY):
             self._link(step)
@@ -167,7 +170,7 @@ class _Batch:
 
     def _look(self, step: Step) -> None:
         """Refuse a source that is not what was judged."""
-        status = os.lstat(step.source)
+        status = os.stat(step.source, follow_symlinks=step.follows)
         if not is_same(status, step.key):
             raise _Stop(Why.CHANGED, f"{os.fsdecode(step.source)}: it changed since it was read")
 
@@ -211,7 +214,7 @@ class _Batch:
 
     def _copy(self, step: Step) -> None:
         part = self._transfer.part(step)
-        source = os.open(step.source, _READ)
+        source = os.open(step.source, _READ if step.follows else _READ | _NOFOLLOW)
         try:
             status = os.fstat(source)
             if not is_same(status, step.key):
@@ -272,9 +275,9 @@ class _Batch:
             raise _Stop(Why.TAKEN, f"{os.fsdecode(step.target)}: another program replaced the copy")
         self._unsynced[os.path.dirname(step.target)] = None
         mode = Mode.REFLINK if one.is_shared else Mode.COPY
-        source = None if step.mode is Mode.MOVE else step.key
-        self.outcomes[step.id] = Done(step, mode, key_of(status, step.key), source)
-        if step.mode is Mode.MOVE:
+        is_to_go = step.mode is Mode.MOVE and not step.follows
+        self.outcomes[step.id] = Done(step, mode, key_of(status, step.key), None if is_to_go else step.key)
+        if is_to_go:
             self._to_remove.append(step)
 
     def remove_originals(self) -> None:
@@ -350,7 +353,8 @@ def _stopped(error: OSError | Differs | Stopped, step: Step) -> OSError | _Stop:
     return _Stop(Why.CHANGED, f"{os.fsdecode(step.source)}: its bytes are not those that were catalogued")
 
 
-_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_LINK = frozenset(
     {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 )
@@ -406,7 +410,7 @@ def sync_directory(directory: bytes) -> None:
 
 def _is_free(path: bytes) -> bool:
     """Whether nobody writes a file, as far as that can be told."""
-    descriptor = os.open(path, _READ)
+    descriptor = os.open(path, _READ | _NOFOLLOW)
     try:
         return writer_of(descriptor) is not Writer.BUSY
     finally:

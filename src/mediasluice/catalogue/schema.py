@@ -237,11 +237,12 @@ judgement = Table(
     Column("item", _ID, ForeignKey("item.id")),  # that it is, or that it is a duplicate of
     Column("reason", Text),
     Column("todo", Text),  # import | processed: what is to be done with the file itself
-    Column("due_us", BigInteger),  # not before; set with todo
+    Column("due_us", BigInteger),  # not before; set with todo, and where a file is to be judged again at once
     Column("at_us", BigInteger, nullable=False),
 )
 """What an importing library says of the present version of a file; no row: nothing yet."""
 _partial("judgement_todo", judgement.c.due_us, where="todo IS NOT NULL")
+_partial("judgement_again", judgement.c.file, where="judgement = 'again'")
 Index("judgement_item", judgement.c.item)
 
 step = Table(

@@ -135,6 +135,8 @@ CREATE TABLE judgement (
     FOREIGN KEY(item) REFERENCES item (id)
 );
 
+CREATE INDEX judgement_again ON judgement (file) WHERE judgement = 'again';
+
 CREATE INDEX judgement_item ON judgement (item);
 
 CREATE INDEX judgement_todo ON judgement (due_us) WHERE todo IS NOT NULL;

@@ -153,6 +153,20 @@ def test_new_files_belong_to_whom_the_environment_says(stage: Stage) -> None:
     assert stage.target.parent.stat().st_mode & 0o777 == 0o750
 
 
+@pytest.mark.parametrize("mode", [Mode.COPY, Mode.MOVE, Mode.HARDLINK])
+def test_a_link_that_is_followed(stage: Stage, mode: Mode) -> None:
+    """Of a symbolic link that is to be followed the content is copied; the link and its file stay as they are."""
+    link = stage.source.with_name("link.jpg")
+    link.symlink_to("photo.jpg")
+    step = stage.step(mode)._replace(source=os.fsencode(link), follows=True)
+    [outcome] = stage.transfer.carry_out([step])
+    assert isinstance(outcome, Done)
+    assert outcome.source == stage.key
+    assert (stage.target.read_bytes(), stage.target.is_symlink()) == (CONTENT, False)
+    assert os.readlink(link) == "photo.jpg"
+    assert key_of(stage.source) == stage.key
+
+
 def test_ways_to_rename(stage: Stage, way: str) -> None:
     """A file is moved on every sort of file system, and never over another one."""
     del way

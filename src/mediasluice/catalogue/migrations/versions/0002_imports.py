@@ -92,6 +92,9 @@ CREATE TABLE judgement (
 )
     """,
     """
+CREATE INDEX judgement_again ON judgement (file) WHERE judgement = 'again'
+    """,
+    """
 CREATE INDEX judgement_item ON judgement (item)
     """,
     """

@@ -122,6 +122,14 @@ class Names:
             if known is not None:
                 self._known[directory] = (_mtime_ns(directory), known[1])
 
+    def release(self, path: bytes) -> None:
+        """Nothing came of a reservation: the name is free again."""
+        directory, name = os.path.split(path)
+        known = self._known.get(directory)
+        if known is not None and folded(name) in known[1]:
+            known[1].remove(folded(name))
+            self._count -= 1
+
     def forget(self, directory: bytes) -> None:
         """Read a directory again: what is known of it is wrong."""
         self._current.pop(directory, None)

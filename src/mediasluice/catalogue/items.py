@@ -48,13 +48,16 @@ def judge(
     baseline: bool = False,
     by_hand: bool = False,
     told: Collection[int] = (),
-) -> int:
+) -> int | None:
     """Judge files that have no judgement at their present version; gives for how many something is to be done.
 
-    ``baseline``: they were there before the root was watched. ``by_hand``: a person wants them. ``told``: files of
-    which an event says already that they are duplicates.
+    ``baseline``: they were there before the root was watched. ``by_hand``: a person wants them, or the rules are others
+    now. ``told``: files of which an event says already that they are duplicates. ``None``: nothing was judged, because
+    the owner is no account any more.
     """
     place = _place(ledger, root, rules)
+    if place is None:
+        return None
     todo = 0
     for row, directory, judged in _rows(ledger, files):
         if judged is not None and judged.version == row.version and not _is_open(judged.judgement, by_hand=by_hand):
@@ -71,6 +74,10 @@ _OWN = (Judgement.IMPORTED, Judgement.PENDING, Judgement.REFUSED)
 """What a file is judged whose item, if it has one, is its own. A refused one had it before it was refused."""
 
 
+_AGAIN = "UPDATE judgement SET judgement = 'again', item = NULL, todo = NULL, due_us = ?"
+"""With a time: to be judged again at once; without one: by the next pass."""
+
+
 class _Judged(NamedTuple):
     version: int
     judgement: Judgement
@@ -82,9 +89,14 @@ def _is_open(judgement: Judgement, *, by_hand: bool) -> bool:
     return judgement is Judgement.AGAIN or (by_hand and judgement in (Judgement.BASELINE, Judgement.REFUSED))
 
 
-def _place(ledger: Ledger, root: RootId, rules: ImportRules) -> _Place:
+def _place(ledger: Ledger, root: RootId, rules: ImportRules) -> _Place | None:
     library, path = ledger.connection.execute("SELECT library, path FROM root WHERE id = ?", (root,)).fetchone()
-    owner = None if rules.owner is None else account_id(ledger, rules.owner)
+    owner = None
+    if rules.owner is not None:
+        found = ledger.connection.execute("SELECT id FROM account WHERE name = ?", (rules.owner,)).fetchone()
+        if found is None:
+            return None
+        owner = found[0]
     scope = {Scope.ALL: "", Scope.OWNER: f"owner:{owner}", Scope.LIBRARY: f"library:{library}"}[rules.scope]
     return _Place(library, path.rstrip(b"/"), owner, scope, rules)
 
@@ -129,6 +141,7 @@ def _judge_one(
         return int(todo is not None)
     if own is not None:
         run("UPDATE item SET content = ?, kind = ?, at_us = ? WHERE id = ?", (row.content, row.kind, at_us, own))
+        run(f"{_AGAIN} WHERE item = ? AND judgement = 'duplicate'", (at_us, own))  # of what it was before
     else:
         own = _claim(ledger, place, row, at_us)
     _write(ledger, row, Judgement.PENDING, own, None, IMPORT, at_us)
@@ -287,7 +300,8 @@ def _pending_item(ledger: Ledger, file: int) -> int | None:
 def _forget_item(ledger: Ledger, item: int) -> None:
     """Remove a claim; what was called its duplicate is judged again."""
     ledger.connection.execute("DELETE FROM judgement WHERE item = ? AND judgement = 'pending'", (item,))
-    _free(ledger, item)
+    at_us = ledger.connection.execute("SELECT at_us FROM item WHERE id = ?", (item,)).fetchone()[0]
+    ledger.connection.execute(f"{_AGAIN} WHERE item = ?", (at_us, item))
     ledger.connection.execute("DELETE FROM item WHERE id = ?", (item,))
 
 
@@ -306,12 +320,6 @@ def _is_under_way(ledger: Ledger, item: int) -> bool:
     """Whether the bytes of an item are being brought to their place."""
     query = "SELECT 1 FROM step WHERE state = 'open' AND item = ?"
     return ledger.connection.execute(query, (item,)).fetchone() is not None
-
-
-def _free(ledger: Ledger, item: int) -> None:
-    ledger.connection.execute(
-        "UPDATE judgement SET judgement = 'again', item = NULL, todo = NULL, due_us = NULL WHERE item = ?", (item,)
-    )
 
 
 # -- items --------------------------------------------------------------------------------------
@@ -346,7 +354,8 @@ def _remove(ledger: Ledger, item: int, row: FileRow | None, at_us: int, *, becau
     data: dict[str, object] = {"item": item, "title": found[1]}
     if because is not None:
         data["because"] = because
-    _free(ledger, item)
+    # Not at once: a person who deletes an item does not want it back in the same moment.
+    ledger.connection.execute(f"{_AGAIN} WHERE item = ?", (None, item))
     ledger.connection.execute("DELETE FROM item WHERE id = ?", (item,))
     _tell(ledger, EventType.ITEM_DELETED, found, at_us, data, row)
 

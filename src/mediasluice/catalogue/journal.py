@@ -62,6 +62,7 @@ class Planned(NamedTuple):
     mode: str
     source: bytes
     target: bytes
+    follows: bool = False  # the source is a symbolic link to the file
 
 
 class Open(NamedTuple):
@@ -130,7 +131,7 @@ def next_due_us(connection: sqlite3.Connection) -> int | None:
 def open_steps(ledger: Ledger, planned: Iterable[Planned], at_us: int) -> list[int]:
     """Write steps down; gives their ids, in order."""
     ids = []
-    for due, mode, source, target in planned:
+    for due, mode, source, target, _ in planned:
         key = stored(due.key)
         made = ledger.connection.execute(
             "INSERT INTO step (file, item, purpose, mode, source, target, ino, size, mtime_ns, ctime_ns, blake3, state,"
@@ -247,6 +248,7 @@ def _left(ledger: Ledger, row: FileRow, one: Closed, at_us: int) -> None:
             )
             ledger.touch(place)
             write(ledger, now)
+            data.pop("to", None)  # the event stands at the new place
             ledger.tell(EventType.FILE_MOVED, now, at_us, other=(row.dir, row.name), data=json.dumps(data))
             return
     ledger.tell(EventType.FILE_MOVED, row, at_us, data=json.dumps({**data, "to": text(one.path)}))

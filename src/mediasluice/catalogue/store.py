@@ -319,7 +319,7 @@ class Catalogue:
         baseline: bool = False,
         by_hand: bool = False,
         told: Collection[int] = (),
-    ) -> int:
+    ) -> int | None:
         """Judge files by the rules of their library; see ``items``. Gives for how many something is to be done."""
         with self.transaction():
             return items.judge(self._ledger, root, rules, files, at_us, baseline=baseline, by_hand=by_hand, told=told)

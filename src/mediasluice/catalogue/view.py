@@ -248,12 +248,24 @@ class View:
         )
         return [row[0] for row in found]
 
-    def judged_again(self, root: RootId, limit: int) -> list[int]:
-        """Files of a root whose item was deleted."""
+    def judged_again(self, root: RootId, after: int, limit: int, *, at_once: bool) -> list[int]:
+        """Files of a root that are to be judged again, by id, after that id; or those that are to be at once."""
+        which = " AND j.due_us IS NOT NULL" if at_once else ""
         found = self._run(
             "SELECT j.file FROM judgement j CROSS JOIN file f ON f.id = j.file CROSS JOIN dir d ON d.id = f.dir"
-            " WHERE j.judgement = 'again' AND d.root = ? AND f.state = 'catalogued' LIMIT ?",
-            (root, limit),
+            " WHERE j.judgement = 'again' AND d.root = ? AND j.file > ? AND f.state = 'catalogued'"
+            f" AND f.content IS NOT NULL{which} ORDER BY j.file LIMIT ?",
+            (root, after, limit),
+        )
+        return [row[0] for row in found]
+
+    def refused(self, root: RootId, after: int, limit: int) -> list[int]:
+        """Files of a root that were read and then refused by its rules, by id, after that id."""
+        found = self._run(
+            "SELECT f.id FROM dir d CROSS JOIN file f ON f.dir = d.id CROSS JOIN judgement j ON j.file = f.id"
+            " WHERE d.root = ? AND f.id > ? AND f.state = 'catalogued' AND j.judgement = 'refused'"
+            " ORDER BY f.id LIMIT ?",
+            (root, after, limit),
         )
         return [row[0] for row in found]
 

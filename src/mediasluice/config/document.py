@@ -311,7 +311,7 @@ class Settings(Section):
             recursive=section.recursive,
             include=section.include,
             exclude=section.exclude,
-            kinds=() if section.include else PRESETS[self.preset].kinds,
+            kinds=() if section.include else tuple(kind.value for kind in PRESETS[self.preset].kinds),
             follow_symlinks=section.follow_symlinks,
             poll=section.poll,
             debounce_s=section.debounce,

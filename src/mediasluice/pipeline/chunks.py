@@ -195,7 +195,7 @@ class Chunks:
             place = (root.id, here.directory, look.name)
             chunk.scan.waiting.add(place)
             if not is_known:  # else an event told of it: it was not there before
-                self._parts.origins[place] = Origin.BASELINE if root.baseline else chunk.scan.origin
+                self._parts.origins[place] = chunk.scan.origin if root.has_baseline else Origin.BASELINE
         else:
             self._mark_dirty(root, here.directory)
         note = reason if detail is None else f"{reason}: {detail}"

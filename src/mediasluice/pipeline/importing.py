@@ -10,6 +10,7 @@ reconciled before anything else.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -31,7 +32,7 @@ from mediasluice.model.roots import RootState
 from mediasluice.pipeline.writer import Abandoned, now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mediasluice.actions.transfer import Transfer
     from mediasluice.catalogue.rows import Observed, Verdict
@@ -84,7 +85,7 @@ class Importer:
         self._grounds = Grounds({}, self._remember)
         self._roots: dict[RootId, _Root] = {}
         self._changes: deque[Callable[[], None]] = deque()  # of the roots, for this thread: never amid a batch
-        self._to_judge: list[Watched] = []  # roots whose known files were never judged
+        self._to_judge: deque[tuple[Watched, bool]] = deque()  # roots whose known files were never judged
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
         self._wake = threading.Event()
         self._claimed = False  # something to be done was recorded and not committed yet
@@ -144,7 +145,7 @@ class Importer:
         rules = root.rules.imports
         if rules is not None:
             self._change(lambda: self._take(root, rules))
-            self.judge_known(root)
+            self._change(lambda: self._to_judge.append((root, True)))
 
     def accept(self, root: Watched) -> None:
         """A person says that the directories of a root's rules are where they should be."""
@@ -168,7 +169,7 @@ class Importer:
     def judge_known(self, root: Watched) -> None:
         """Judge what is catalogued and was never judged, or is to be judged again."""
         if root.rules.imports is not None:
-            self._change(lambda: self._to_judge.append(root))
+            self._change(lambda: self._to_judge.append((root, False)))
 
     def committed(self) -> None:
         """The writer committed; runs on its thread."""
@@ -197,7 +198,12 @@ class Importer:
                     if _was_there(root, file) is is_baseline
                 ]
                 numbers.sort(key=told.__contains__)  # of two equal files the one becomes the item of which none is told
-                if numbers and catalogue.judge(root.id, rules, numbers, at_us, baseline=is_baseline, told=told):
+                if not numbers:
+                    continue
+                todo = catalogue.judge(root.id, rules, numbers, at_us, baseline=is_baseline, told=told)
+                if todo is None:
+                    self._say_waiting(root, None, f"there is no account {rules.owner!r} (import.owner)")
+                elif todo:
                     self._claimed = True
         return verdicts
 
@@ -206,13 +212,14 @@ class Importer:
         catalogue.observe(rows, at_us)
         if root.rules.imports is not None:
             catalogue.refuse(rows, at_us)
+            self._claimed = True  # what was a duplicate of one of them may not be any more
 
     def judge_by_hand(self, catalogue: Catalogue, root: Watched, rules: ImportRules, files: Sequence[int]) -> int:
         """A person wants these files imported; gives for how many something is done."""
         count = catalogue.judge(root.id, rules, files, now_us(), by_hand=True)
         if count:
             self._claimed = True
-        return count
+        return count or 0
 
     # -- the thread -------------------------------------------------------------------------------
 
@@ -251,10 +258,12 @@ class Importer:
         self._wake.clear()
         self._make_changes()
         while self._to_judge and not self._stopping:
-            self._judge_known(view, self._to_judge.pop())
+            self._judge_known(view, *self._to_judge.popleft())
+        self._judge_freed(view)
         self._settle_unsure()
         while not self._stopping and (due := view.due(self._ready(), now_us(), BATCH)):
             self._do(due)
+            self._judge_freed(view)
             self._make_changes()
         if not (self._to_judge or self._wake.is_set()):
             self._working = False
@@ -275,22 +284,34 @@ class Importer:
         return [
             number
             for number, root in list(self._roots.items())
-            if root.watched.state is RootState.ONLINE and self._paused.get(number, 0.0) <= now_s
+            if root.watched.state is not RootState.OFFLINE and self._paused.get(number, 0.0) <= now_s
         ]
 
-    def _judge_known(self, view: View, root: Watched) -> None:
+    def _judge_known(self, view: View, root: Watched, is_new: bool) -> None:  # noqa: FBT001 - of a queue
+        """Judge what nobody has judged, and what is to be judged again; of a new root also what was refused."""
         rules = root.rules.imports
         if rules is None or root.id not in self._roots:
             return
-        after = 0
-        while files := view.unjudged(root.id, b"", after, PAGE):
-            after = files[-1]
+        for files in _pages(lambda after: view.unjudged(root.id, b"", after, PAGE)):
             self._judge(root, rules, files, baseline=True)
-        while files := view.judged_again(root.id, PAGE):
-            self._judge(root, rules, files, baseline=False)
+        for files in _pages(lambda after: view.judged_again(root.id, after, PAGE, at_once=False)):
+            self._judge(root, rules, files)
+        if is_new:  # its rules may be others than before
+            for files in _pages(lambda after: view.refused(root.id, after, PAGE)):
+                self._judge(root, rules, files, by_hand=True)
 
-    def _judge(self, root: Watched, rules: ImportRules, files: Sequence[int], *, baseline: bool) -> None:
-        self._call(lambda catalogue: catalogue.judge(root.id, rules, files, now_us(), baseline=baseline))
+    def _judge_freed(self, view: View) -> None:
+        """Judge what was a duplicate of something that came to nothing."""
+        for root in list(self._roots.values()):
+            for files in _pages(lambda after, root=root: view.judged_again(root.watched.id, after, PAGE, at_once=True)):  # type: ignore[misc]
+                self._judge(root.watched, root.rules, files)
+
+    def _judge(
+        self, root: Watched, rules: ImportRules, files: Sequence[int], *, baseline: bool = False, by_hand: bool = False
+    ) -> None:
+        self._call(
+            lambda catalogue: catalogue.judge(root.id, rules, files, now_us(), baseline=baseline, by_hand=by_hand)
+        )
 
     # -- one batch --------------------------------------------------------------------------------
 
@@ -331,9 +352,12 @@ class Importer:
         if base is not None and (reason := grounds(base)) is not None:
             self._paused[due.root] = time.monotonic() + RETRY_S
             return self._put_off(root, due, None, Why.REFUSED, reason)
+        is_link = root.watched.rules.follow_symlinks == "files" and os.path.islink(source)
         if due.todo == PROCESSED:
             if rules.processed is None:
                 return Postponed(due, None, "there is no processed directory any more", None)
+            if is_link:
+                return Postponed(due, None, "it is a symbolic link, and stays", None)
             below = b"duplicates" if due.judgement is Judgement.DUPLICATE else b"imported"
             place = aside(rules.processed + b"/" + below, due.name, self._names, datetime.now())  # noqa: DTZ005 - local
             return Planned(due, Mode.MOVE.value, source, place)
@@ -346,7 +370,9 @@ class Importer:
             if inside and not any(target.startswith(own + b"/") for own in other.watched.spec.own):
                 reason = f"its target {text(target)} lies in the watched folder of library {other.watched.library}"
                 return Postponed(due, None, reason, None)
-        return Planned(due, rules.mode.value, source, target)
+        if is_link and rules.mode is Mode.HARDLINK_ONLY:
+            return Postponed(due, None, "it is a symbolic link, and the rules want hard links only", None)
+        return Planned(due, (Mode.COPY if is_link else rules.mode).value, source, target, is_link)
 
     def _wanted(self, root: _Root, due: Due, source: bytes) -> Wanted:
         taken = datetime.fromtimestamp(_sane(due.key.mtime_ns))  # noqa: DTZ006 - templates are in local time
@@ -359,7 +385,7 @@ class Importer:
         numbers = self._call(lambda catalogue: catalogue.open_steps(planned, at_us))
         dues = {number: one.due for number, one in zip(numbers, planned, strict=True)}
         steps = [
-            Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3)
+            Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3, one.follows)
             for number, one in zip(numbers, planned, strict=True)
         ]
         self._moving = frozenset((due.root, due.directory, due.name) for due in dues.values())
@@ -379,7 +405,7 @@ class Importer:
                 return ended
             steps = self._retarget(taken, dues, ended)
         for step in steps:
-            root = self._roots[dues[step.id].root]
+            root = self._roots.get(dues[step.id].root)
             ended.append(self._put_off(root, dues[step.id], step.id, Why.TAKEN, f"{text(step.target)}: is taken"))
         return ended
 
@@ -461,16 +487,17 @@ class Importer:
             return Postponed(due, step, reason, now_us() + int(AGAIN_S * 1e6))
         if why is Why.FULL:
             self._paused[due.root] = time.monotonic() + RETRY_S
-        if root is not None and self._told.get(due.root) != reason:
-            self._told[due.root] = reason
-            self._log.warning(
-                "import_waits",
-                library=root.watched.library,
-                path=text(join_root(root.watched.path, due)),
-                reason=reason,
-                next=f"the file is where it was; tried again in {RETRY_S:g} s",
-            )
+        if root is not None:
+            self._say_waiting(root.watched, due, reason)
         return Postponed(due, step, reason, now_us() + int(RETRY_S * 1e6))
+
+    def _say_waiting(self, root: Watched, due: Due | None, reason: str) -> None:
+        """Say once why imports of a library wait."""
+        if self._told.get(root.id) != reason:
+            self._told[root.id] = reason
+            path = root.path if due is None else join_root(root.path, due)
+            next_try = f"the files are where they were; tried again in {RETRY_S:g} s"
+            self._log.warning("import_waits", library=root.library, path=text(path), reason=reason, next=next_try)
 
     def _close(self, ended: Sequence[Closed | Postponed]) -> None:
         at_us = now_us()
@@ -554,6 +581,14 @@ def _forget_ground(catalogue: Catalogue, directory: bytes) -> None:
 def _was_there(root: Watched, file: IdentifiedFile) -> bool:
     """Whether a file was there before its root was watched, as far as a first pass that was cut short can tell."""
     return file.origin is Origin.BASELINE or (file.origin is Origin.SCAN and not root.has_baseline)
+
+
+def _pages(ask: Callable[[int], list[int]]) -> Iterator[list[int]]:
+    """Ask for ids again and again, each time after the last one."""
+    after = 0
+    while page := ask(after):
+        yield page
+        after = page[-1]
 
 
 def join_root(root: bytes, due: Due) -> bytes:

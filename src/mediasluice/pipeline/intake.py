@@ -246,7 +246,7 @@ class Intake:
                 self._departures.depart(root, departed)
                 departed = []
             if what <= What.LISTED:
-                if root.baseline:  # it was not there before, though the first pass came upon it
+                if not root.has_baseline:  # it was not there before, though the first pass came upon it
                     self._parts.origins.pop((root.id, sighting.directory, sighting.name), None)
                 self.passes.sighted(root, sighting.directory, sighting.name)
                 if what is What.LISTED or (is_halfway and what in _RENAMES):

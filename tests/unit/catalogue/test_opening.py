@@ -256,6 +256,7 @@ def test_starting_imports_neither_sqlalchemy_nor_alembic(file: Path) -> None:
         import sys
         from pathlib import Path
         from mediasluice.catalogue.store import Catalogue
+        from mediasluice.catalogue.view import View
         with Catalogue.open(Path({str(file)!r})), View.open(Path({str(file)!r})):
             assert not {{"sqlalchemy", "alembic"}} & set(sys.modules)
     """

@@ -15,7 +15,6 @@ Fails with: nothing; what the system refuses is the reason of an :class:`Undone`
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable, Sequence
@@ -223,7 +222,7 @@ class _Batch:
             try:
                 made = copy(source, status, part, step.blake3, self._transfer.owner, self._transfer.stopped)
             except (OSError, Differs, Stopped) as error:
-                self._drop(part)
+                self._drop(part, error)
                 raise _stopped(error, step) from None
             if not is_same(os.fstat(source), step.key):
                 os.close(made.descriptor)
@@ -328,11 +327,16 @@ class _Batch:
             self._unsynced[os.path.dirname(place)] = None
         self._made.add(directory)
 
-    def _drop(self, part: bytes) -> None:
-        """Remove what this step made."""
+    def _drop(self, part: bytes, error: Exception | None = None) -> None:
+        """Remove what this step made, because of an error; where that cannot be done now, the step stays open."""
         self._before("drop part")
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(part)
+        except OSError as refusal:
+            if isinstance(error, OSError) and error.filename == part:
+                return  # it was never made
+            reason = f"{os.fsdecode(part)}: what is half cannot be removed: {refusal.strerror}"
+            raise _Stop(Why.UNSURE, reason) from None
 
 
 class _Stop(Exception):

@@ -29,7 +29,7 @@ from mediasluice.catalogue.rows import storable
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey, FileState
 from mediasluice.model.flow import RootId
-from mediasluice.model.imports import Judgement
+from mediasluice.model.imports import Judgement, Mode
 from mediasluice.model.paths import split, text
 
 MOVED_AWAY = "moved"
@@ -108,6 +108,7 @@ def due(connection: sqlite3.Connection, roots: Sequence[RootId], now_us: int, li
     found = connection.execute(
         f"{_DUE.format('judgement j')} WHERE j.todo IS NOT NULL AND j.due_us <= ? AND j.version = f.version"
         " AND f.state IN ('catalogued', 'missing') AND d.root IN (SELECT value FROM json_each(?))"
+        " AND NOT EXISTS (SELECT 1 FROM step s WHERE s.file = j.file AND s.state = 'open')"
         " ORDER BY j.due_us LIMIT ?",
         (now_us, json.dumps(list(roots)), limit),
     ).fetchall()
@@ -191,7 +192,7 @@ def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
         )
     row = ledger.one("f.id = ?", due.file)
     if due.todo == IMPORT and due.item is not None:
-        place, path = (IN_PLACE, None) if one.step is None else (STORED, one.path)
+        place, path = (IN_PLACE, None) if one.mode == Mode.IN_PLACE else (STORED, one.path)
         run("UPDATE item SET place = ?, path = ? WHERE id = ?", (place, path, due.item))
         if row is not None:
             what = EventType.ITEM_IMPORTED if due.place == PENDING else EventType.ITEM_UPDATED

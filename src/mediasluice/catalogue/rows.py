@@ -42,14 +42,15 @@ class RootRow(NamedTuple):
     reason: str | None
     since_us: int  # when this state began
     watched: WatchMode
-    has_files: bool  # at least one is present
+    has_files: bool  # at least one is present, and not being moved away
     has_baseline: bool = False  # a first pass over it was through
 
 
 _ROOTS = (
     "SELECT r.id, l.name, r.path, r.filesystem, r.ino, r.state, r.reason, r.since_us, r.watched,"
     " EXISTS (SELECT 1 FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
-    " WHERE d.root = r.id AND f.gone_us IS NULL), r.baseline_us IS NOT NULL"
+    " WHERE d.root = r.id AND f.gone_us IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM step s WHERE s.file = f.id AND s.state = 'open')), r.baseline_us IS NOT NULL"
     " FROM root r JOIN library l ON l.id = r.library"
 )
 

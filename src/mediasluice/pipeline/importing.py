@@ -30,6 +30,7 @@ from mediasluice.model.imports import After, Judgement, Mode
 from mediasluice.model.paths import join, text
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.writer import Abandoned, now_us
+from mediasluice.sources.roots import check_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,6 +50,7 @@ _T = TypeVar("_T")
 
 BATCH = 256  # steps of one journal transaction; design
 BATCH_SIZE = 256 << 20  # bytes, chosen: a batch of large files ends within seconds
+WAS_THERE = "an equal file was there already"
 PAGE = 500  # files judged in one transaction, chosen
 ROUNDS = 8  # chosen: how often another name is chosen before the step is put off
 AGAIN_S = 2.0  # chosen: a file that changed is looked at by then
@@ -94,6 +96,7 @@ class Importer:
         self._paused: dict[RootId, float] = {}  # until when [monotonic s]
         self._told: dict[RootId, str] = {}  # why imports wait, as it was logged last
         self._unsure: list[tuple[Due, Step]] = []
+        self._why_unsure: dict[int, str] = {}  # by step, as it was told last
         self._thread = threading.Thread(target=self._run, name="importer")
         self._moving: frozenset[tuple[RootId, bytes, bytes]] = frozenset()
         self._seen_leaving: set[tuple[RootId, bytes, bytes]] = set()  # of them
@@ -105,6 +108,8 @@ class Importer:
         """Begin. ``look`` asks the intake to look at a file again."""
         self._look = look
         self._working = True
+        with self._open_view() as view:
+            self._take_over(view)
         self._thread.start()
 
     def stop(self) -> None:
@@ -228,7 +233,7 @@ class Importer:
             with self._open_view() as view:
                 self._grounds = Grounds(view.grounds(), self._remember)
                 self._make_changes()
-                self._reconcile(view)
+                self._settle_unsure()
                 while not self._stopping:
                     self._round(view)
                     if not self._stopping:
@@ -362,6 +367,8 @@ class Importer:
             place = aside(rules.processed + b"/" + below, due.name, self._names, datetime.now())  # noqa: DTZ005 - local
             return Planned(due, Mode.MOVE.value, source, place)
         wanted = self._wanted(root, due, source)
+        if rules.mode is not Mode.MOVE and (there := root.target.held(wanted)) not in (None, source):
+            return self._imported(root, due, None, Mode.COPY, there, due.key, due.key, WAS_THERE)
         target = root.target.place(wanted)
         if target is None:
             return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)
@@ -388,7 +395,7 @@ class Importer:
             Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3, one.follows)
             for number, one in zip(numbers, planned, strict=True)
         ]
-        self._moving = frozenset((due.root, due.directory, due.name) for due in dues.values())
+        self._moving = self._unsure_places() | {(due.root, due.directory, due.name) for due in dues.values()}
         ended: list[Closed | Postponed] = []
         for _ in range(ROUNDS):
             outcomes = self._transfer.carry_out(steps)
@@ -419,7 +426,7 @@ class Importer:
             wanted = self._wanted(root, due, step.source)
             there = root.target.held(wanted) if due.todo == IMPORT and step.mode is not Mode.MOVE else None
             if there is not None:
-                ended.append(self._imported(root, due, step.id, Mode.IN_PLACE, there, due.key, due.key))
+                ended.append(self._imported(root, due, step.id, Mode.COPY, there, due.key, due.key, WAS_THERE))
                 continue
             if due.todo == IMPORT:
                 target = root.target.place(wanted)
@@ -503,8 +510,9 @@ class Importer:
         at_us = now_us()
         self._call(lambda catalogue: catalogue.close_steps(ended, at_us))
         with self._moving_lock:
-            self._moving = frozenset()
-            seen_leaving, self._seen_leaving = self._seen_leaving, set()
+            self._moving = self._unsure_places()
+            seen_leaving = self._seen_leaving - self._moving
+            self._seen_leaving -= seen_leaving
         for one in ended:
             root = self._roots.get(one.due.root)
             if root is None:
@@ -527,8 +535,8 @@ class Importer:
 
     # -- after a crash ----------------------------------------------------------------------------
 
-    def _reconcile(self, view: View) -> None:
-        """End the steps that an earlier run left open."""
+    def _take_over(self, view: View) -> None:
+        """Take over the steps that an earlier run left open, before anybody sees their files leave."""
         left = view.unfinished()
         if left:
             self._log.info("reconciling", steps=len(left))
@@ -537,24 +545,45 @@ class Importer:
             self._unsure.append(
                 (plan.due, Step(one.id, Mode(plan.mode), plan.source, plan.target, plan.due.key, plan.due.blake3))
             )
-        self._settle_unsure()
+        self._moving = self._unsure_places()
+
+    def _unsure_places(self) -> frozenset[tuple[RootId, bytes, bytes]]:
+        return frozenset((due.root, due.directory, due.name) for due, _ in self._unsure)
+
+    def _away(self, root: _Root | None, due: Due) -> str | None:
+        """Why nobody can say now what became of a step: a disk that it was about is not there."""
+        if root is None:
+            return None  # no rules any more: what is there counts
+        if root.watched.identity is None:
+            return root.watched.reason or "its root is offline"
+        check = check_root(root.watched.path, root.watched.identity, had_files=False)
+        if not check.online:
+            return f"{text(root.watched.path)}: {check.reason}"
+        base = root.rules.processed if due.todo == PROCESSED else root.rules.target
+        return None if base is None else self._grounds.why_not(base)
 
     def _settle_unsure(self) -> None:
         unsure, self._unsure = self._unsure, []
         ended: list[Closed | Postponed] = []
         for due, step in unsure:
             root = self._roots.get(due.root)
-            try:
-                outcome = reconcile(self._transfer, step)
-            except OSError as error:
+            outcome = None
+            reason = self._away(root, due)
+            if reason is None:
+                try:
+                    outcome = reconcile(self._transfer, step)
+                except OSError as error:
+                    reason = f"{text(step.target)}: {error.strerror or error}"
+            if outcome is None:
                 self._unsure.append((due, step))
-                reason = f"{text(step.target)}: {error.strerror or error}"
-                if self._told.get(due.root) != reason:
-                    self._told[due.root] = reason
+                if reason is not None and self._why_unsure.get(step.id) != reason:
+                    self._why_unsure[step.id] = self._told[due.root] = reason
+                    ended.append(Postponed(due, None, reason, now_us() + int(AGAIN_S * 1e6)))  # its step stays open
                     self._log.warning(
                         "reconciling_waits", path=text(step.source), reason=reason, next="tried again in a moment"
                     )
                 continue
+            self._why_unsure.pop(step.id, None)
             if isinstance(outcome, Undone):
                 again_us = now_us() if outcome.why in (Why.REFUSED, Why.TAKEN) else now_us() + int(AGAIN_S * 1e6)
                 ended.append(Postponed(due, step.id, outcome.reason, again_us))

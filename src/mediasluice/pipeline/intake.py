@@ -508,6 +508,13 @@ class Intake:
         self._departures.reopen()
         self._importer.judge_known(root)
 
+    def not_taken_away(self, root: Watched, names: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Leave out what an import is moving, or has moved since the pass read what is known."""
+        if root.rules.imports is None:
+            return names
+        moves, known = self._importer.moves, self.view.known
+        return [name for name in names if not moves(root.id, *name) and known(root.id, *name) is not None]
+
     def passed_over(self, root: Watched) -> None:
         """The first pass over a root is through: what is found from now on was not there before."""
         root.has_baseline = True

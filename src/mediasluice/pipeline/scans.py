@@ -205,6 +205,9 @@ class Intake(Protocol):
     def compared(self, root: Watched) -> None:
         """A pass over a root is through."""
 
+    def not_taken_away(self, root: Watched, names: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Of names that are gone, those that this process does not move itself."""
+
     def passed_over(self, root: Watched) -> None:
         """The first pass over a whole root is through."""
 
@@ -629,6 +632,8 @@ class Scan:
         for root in {root.id: root for root, _ in self.scope}.values():
             missing = self._missing[root.id]
             gone = [name for name in self._gone[root.id] if name in missing]  # less those that came back meanwhile
+            if root.id not in self.cancelled:
+                gone = self._intake.not_taken_away(root, gone)
             if root.id in self.cancelled or not gone:
                 continue
             moved = [name for name in gone if hash(missing[name]) in arrived]

@@ -18,7 +18,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mediasluice.pipeline.worker import DONE, PROGRESS, read_frame, write_frame
+from mediasluice.pipeline.worker import DONE, FAILED, PROGRESS, read_frame, write_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +82,10 @@ class Process:
         if jobs is None or answers is None:  # Popen was given pipes; this is for the type checker
             return None
         try:
-            write_frame(jobs.fileno(), (verb, payload))
+            try:
+                write_frame(jobs.fileno(), (verb, payload))
+            except ValueError as error:  # a payload that cannot be sent is a mistake of ours: nothing was sent of it
+                return FAILED, f"{verb}: {error}"
             while (frame := read_frame(answers.fileno())) is not None:
                 code, value = frame
                 if code != PROGRESS:

@@ -153,10 +153,10 @@ class Service:
             writer.close()
             self._lock.release()
             raise self.failure or error from error
+        self._claims_committed = self._host.importer.committed
+        self._host.importer.start(self._host.intake.look_at)  # first: it knows which files were being moved
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
         self._intake_thread.start()
-        self._claims_committed = self._host.importer.committed
-        self._host.importer.start(self._host.intake.look_at)
         if self._is_service:
             self._readers = Readers(self._host.wake.set, time.monotonic)
             self._arming = {root.id for root in roots}

@@ -144,6 +144,15 @@ def test_a_bug_is_told() -> None:
         assert not answer.died
 
 
+def test_a_job_that_cannot_be_sent_is_told() -> None:
+    """A job that does not fit through the pipe is answered as a mistake, and the next one is done."""
+    with running() as waking:
+        waking.workers.submit(Lane.BULK, 1, "look", (object(),))
+        assert waking.answer().failure is not None
+        waking.workers.submit(Lane.BULK, 2, "look", ("nonsense",))
+        assert "Traceback" in (waking.answer().failure or "")
+
+
 def test_close_leaves_no_process() -> None:
     """After ``close`` no worker is left, whether it ever worked or not, and every pipe is closed."""
     with running(bulk=2, express=1) as waking:

@@ -164,8 +164,9 @@ def unfinished(connection: sqlite3.Connection) -> list[Open]:
         here = known.get(file)
         directory, name = split(source) if here is None else (here.directory, here.name)
         root = RootId(0) if here is None else here.root
+        version = 0 if here is None or here.blake3 != blake3 else here.version  # 0: the file is another version by now
         due = Due(
-            file, 0 if here is None else here.version, purpose, Judgement.PENDING, item,
+            file, version, purpose, Judgement.PENDING, item,
             None if here is None else here.place, None if here is None else here.owner, root, directory, name,
             loaded(*key), FileState.CATALOGUED, blake3, "" if here is None else here.kind,
         )  # fmt: skip
@@ -208,12 +209,12 @@ def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
         " todo = ?, due_us = ?, at_us = ? WHERE file = ? AND version = ?",  # a later one is still to be done
         (storable(one.note), one.then, at_us if one.then else None, at_us, due.file, due.version),
     )
-    if row is None:
-        return
+    if row is None or row.version != due.version:
+        return  # what is at its path now is another version, which nobody moved
     if one.source is None:
         if one.path != _path(ledger, row):
             _left(ledger, row, one, at_us)
-    elif row.version == due.version and (row.ctime_ns, row.ino) != (stored(one.source).ctime_ns, row.ino):
+    elif row.ctime_ns != stored(one.source).ctime_ns:
         # A link changes the time of the original: by this it is known as unchanged.
         ledger.touch(row.dir)
         run("UPDATE file SET ctime_ns = ? WHERE id = ?", (stored(one.source).ctime_ns, row.id))

@@ -238,13 +238,13 @@ class View:
         with translated(self._file):
             return journal.unfinished(self._connection)
 
-    def unjudged(self, root: RootId, directory: bytes, after: int, limit: int) -> list[int]:
-        """Catalogued files at or below a directory that nobody has judged, by id, after that id."""
+    def unjudged(self, root: RootId, after: int, limit: int) -> list[int]:
+        """Catalogued files of a root that nobody has judged, by id, after that id."""
         found = self._run(
             "SELECT f.id FROM dir d CROSS JOIN file f ON f.dir = d.id LEFT JOIN judgement j ON j.file = f.id"
-            f" WHERE d.root = :root AND {BELOW} AND f.state = 'catalogued' AND f.content IS NOT NULL AND f.id > :after"
-            " AND (j.file IS NULL OR j.version <> f.version) ORDER BY f.id LIMIT :limit",
-            {**below(root, directory), "after": after, "limit": limit},
+            " WHERE d.root = ? AND f.state = 'catalogued' AND f.content IS NOT NULL AND f.id > ?"
+            " AND (j.file IS NULL OR j.version <> f.version) ORDER BY f.id LIMIT ?",
+            (root, after, limit),
         )
         return [row[0] for row in found]
 

@@ -293,15 +293,15 @@ class Importer:
         ]
 
     def _judge_known(self, view: View, root: Watched, is_new: bool) -> None:  # noqa: FBT001 - of a queue
-        """Judge what nobody has judged, and what is to be judged again; of a new root also what was refused."""
+        """Judge what is to be judged again; of a new root also what nobody has judged, and what was refused."""
         rules = root.rules.imports
         if rules is None or root.id not in self._roots:
             return
-        for files in _pages(lambda after: view.unjudged(root.id, b"", after, PAGE)):
-            self._judge(root, rules, files, baseline=True)
         for files in _pages(lambda after: view.judged_again(root.id, after, PAGE, at_once=False)):
             self._judge(root, rules, files)
-        if is_new:  # its rules may be others than before
+        if is_new:  # it may not have imported before, or by other rules
+            for files in _pages(lambda after: view.unjudged(root.id, after, PAGE)):
+                self._judge(root, rules, files, baseline=True)
             for files in _pages(lambda after: view.refused(root.id, after, PAGE)):
                 self._judge(root, rules, files, by_hand=True)
 
@@ -419,10 +419,11 @@ class Importer:
     def _retarget(self, taken: Sequence[Step], dues: dict[int, Due], ended: list[Closed | Postponed]) -> list[Step]:
         """Somebody took names in between: choose others, in the journal first. What is there already is not copied."""
         steps = []
+        for directory in {directory_of(step.target) for step in taken}:
+            self._names.forget(directory)
         for step in taken:
             due = dues[step.id]
             root = self._roots[due.root]
-            self._names.forget(directory_of(step.target))
             wanted = self._wanted(root, due, step.source)
             there = root.target.held(wanted) if due.todo == IMPORT and step.mode is not Mode.MOVE else None
             if there is not None:

@@ -13,7 +13,6 @@ Fails with: ``OSError`` when a file system does not answer; the step stays open 
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from mediasluice.actions.copying import digest_of
@@ -37,15 +36,17 @@ def reconcile(transfer: Transfer, step: Step) -> Outcome:
     target, source = _status(step.target), _status(step.source)
     part, aside = transfer.part(step), transfer.aside(step)
     is_link = step.mode in (Mode.HARDLINK, Mode.HARDLINK_ONLY)
-    if target is not None and (step.mode is Mode.MOVE or is_link) and is_the_inode(target, step, source):
+    beside = source or _status(aside)
+    if target is not None and (step.mode is Mode.MOVE or is_link) and is_the_inode(target, step, beside):
         outcome = _linked(transfer, step, target, is_link=is_link)
     elif target is not None and target.st_size == step.key.size and digest_of(step.target) == step.blake3:
         outcome = _copied(transfer, step, target)
     else:
-        outcome = _nothing(step, target, aside)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
-        transfer.before("drop part")
+        outcome = _nothing(step, target, aside, (aside, part + b".src"))
+    for half in (part, part + b".src"):
+        if os.path.lexists(half):
+            transfer.before("drop part")
+            os.unlink(half)
     for directory in {os.path.dirname(step.target), os.path.dirname(step.source)}:
         if os.path.isdir(directory):
             sync_directory(directory)
@@ -54,10 +55,12 @@ def reconcile(transfer: Transfer, step: Step) -> Outcome:
 
 def is_the_inode(target: os.stat_result, step: Step, source: os.stat_result | None) -> bool:
     """Whether the target is the source itself under another name."""
-    if step.key.ino:
-        return is_moved(target, step.key)
-    # Inodes are not known here: it is, if the source is gone and the target has all that is known of it.
-    return source is None and is_moved(target, step.key)
+    if not is_moved(target, step.key):
+        return False
+    if source is not None:  # an inode number counts on one device only
+        return bool(step.key.ino) and (target.st_ino, target.st_dev) == (source.st_ino, source.st_dev)
+    above = _status(os.path.dirname(step.source))
+    return above is not None and above.st_dev == target.st_dev
 
 
 def _linked(transfer: Transfer, step: Step, target: os.stat_result, *, is_link: bool) -> Outcome:
@@ -105,9 +108,9 @@ def _copied(transfer: Transfer, step: Step, target: os.stat_result) -> Outcome:
     return done._replace(source=None if reason is None else step.key, note=reason)
 
 
-def _nothing(step: Step, target: os.stat_result | None, aside: bytes) -> Outcome:
+def _nothing(step: Step, target: os.stat_result | None, aside: bytes, marks: tuple[bytes, ...]) -> Outcome:
     """Nothing happened that lasts: what was set aside gets its name back."""
-    if target is not None and is_reservation(step.target, aside):
+    if target is not None and any(is_reservation(step.target, mark) for mark in marks):
         os.unlink(step.target)
         target = None
     if os.path.lexists(aside):

@@ -17,6 +17,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from mediasluice.actions.naming import numbered
+
 _AT_FDCWD, _NOREPLACE = -100, 1
 
 UNKNOWN = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -108,9 +110,13 @@ def remove_name(source: bytes, aside: bytes, is_right: Callable[[os.stat_result]
     if os.path.lexists(aside):
         raise FileExistsError(errno.EEXIST, "left by an earlier try", os.fsdecode(aside))
     os.rename(source, aside)
-    if is_right(os.lstat(aside)):
-        os.unlink(aside)
-        return True
+    try:
+        if is_right(os.lstat(aside)):
+            os.unlink(aside)
+            return True
+    except OSError:
+        give_back(aside, source)
+        raise
     give_back(aside, source)
     return False
 
@@ -139,8 +145,7 @@ def give_back(aside: bytes, source: bytes) -> bytes:
         else:
             return name
         number += 1
-        stem, dot = os.path.splitext(source)
-        name = b"%s_%d%s" % (stem, number, dot)
+        name = os.path.join(os.path.dirname(source), numbered(os.path.basename(source), number))
 
 
 @functools.cache

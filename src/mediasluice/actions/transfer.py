@@ -287,7 +287,9 @@ class _Batch:
                 continue  # its copy may not be durable
             reason = self._transfer.remove_original(step)
             self._unsynced[os.path.dirname(step.source)] = None
-            if reason is not None:
+            if reason is not None and os.path.lexists(self._transfer.aside(step)):  # it has no name of its own now
+                self.outcomes[step.id] = Undone(step, Why.UNSURE, reason)
+            elif reason is not None:
                 self.outcomes[step.id] = done._replace(source=step.key, note=reason)
 
     def sync(self) -> None:

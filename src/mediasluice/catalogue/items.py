@@ -305,6 +305,20 @@ def _forget_item(ledger: Ledger, item: int) -> None:
     ledger.connection.execute("DELETE FROM item WHERE id = ?", (item,))
 
 
+def give_back_claims(ledger: Ledger, roots: Collection[RootId]) -> None:
+    """Give back what is claimed for files of other roots than these; they are judged again when theirs is back."""
+    found = ledger.connection.execute(
+        "SELECT j.file, i.id FROM item i CROSS JOIN judgement j ON j.item = i.id AND j.judgement = 'pending'"
+        " CROSS JOIN file f ON f.id = j.file CROSS JOIN dir d ON d.id = f.dir WHERE i.place = 'pending'"
+        " AND d.root NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(roots)),),
+    ).fetchall()
+    for file, item in found:
+        if not _is_under_way(ledger, item):
+            ledger.connection.execute(f"{_AGAIN} WHERE file = ?", (None, file))
+            _forget_item(ledger, item)
+
+
 def forget_abandoned(ledger: Ledger, item: int) -> None:
     """Give back a claim that no file is going to fulfil any more, unless its bytes are on their way."""
     found = ledger.connection.execute(
@@ -331,10 +345,26 @@ def change_item(ledger: Ledger, item: int, values: Mapping[str, str], at_us: int
     columns: dict[str, object] = dict(values)
     if "owner" in values:
         columns["owner"] = account_id(ledger, values["owner"])
+        columns |= _scope_of_owner(ledger, item, int(str(columns["owner"])), values["owner"])
     sets = ", ".join(f"{name} = ?" for name in columns)
     ledger.connection.execute(f"UPDATE item SET {sets} WHERE id = ?", (*columns.values(), item))
     _tell(ledger, EventType.ITEM_CHANGED, row, at_us, {"item": item, **values})
     ledger.flush()
+
+
+def _scope_of_owner(ledger: Ledger, item: int, owner: int, name: str) -> dict[str, object]:
+    """The scope of an item that is given to somebody, if it counts among the items of its owner."""
+    run = ledger.connection.execute
+    scope, content = run("SELECT scope, content FROM item WHERE id = ?", (item,)).fetchone()
+    if not scope.startswith("owner:"):
+        return {}
+    fresh = f"owner:{owner}"
+    query = "SELECT id FROM item WHERE scope = ? AND content = ? AND id <> ?"
+    other = run(query, (fresh, content, item)).fetchone()
+    if other is not None:
+        message = f"{name} has this content already, as item {other[0]}"
+        raise UsageError(message, hint=f"delete one of them: sluice items delete {item}")
+    return {"scope": fresh}
 
 
 def delete_item(ledger: Ledger, item: int, at_us: int) -> bytes | None:

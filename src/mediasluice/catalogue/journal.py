@@ -109,6 +109,8 @@ def due(connection: sqlite3.Connection, roots: Sequence[RootId], now_us: int, li
         f"{_DUE.format('judgement j')} WHERE j.todo IS NOT NULL AND j.due_us <= ? AND j.version = f.version"
         " AND f.state IN ('catalogued', 'missing') AND d.root IN (SELECT value FROM json_each(?))"
         " AND NOT EXISTS (SELECT 1 FROM step s WHERE s.file = j.file AND s.state = 'open')"
+        # a copy is not set aside before the item that it is a copy of has bytes
+        " AND NOT (j.todo = 'processed' AND j.judgement = 'duplicate' AND i.place IS 'pending')"
         " ORDER BY j.due_us LIMIT ?",
         (now_us, json.dumps(list(roots)), limit),
     ).fetchall()
@@ -129,10 +131,17 @@ def next_due_us(connection: sqlite3.Connection) -> int | None:
     return None if row[0] is None else int(row[0])
 
 
-def open_steps(ledger: Ledger, planned: Iterable[Planned], at_us: int) -> list[int]:
-    """Write steps down; gives their ids, in order."""
-    ids = []
+def open_steps(ledger: Ledger, planned: Iterable[Planned], at_us: int) -> list[int | None]:
+    """Write steps down; gives their ids, in order; ``None`` for what is not to be done any more."""
+    ids: list[int | None] = []
     for due, mode, source, target, _ in planned:
+        still = ledger.connection.execute(
+            "SELECT 1 FROM judgement WHERE file = ? AND version = ? AND todo = ? AND item IS ?",
+            (due.file, due.version, due.todo, due.item),
+        ).fetchone()
+        if still is None:
+            ids.append(None)
+            continue
         key = stored(due.key)
         made = ledger.connection.execute(
             "INSERT INTO step (file, item, purpose, mode, source, target, ino, size, mtime_ns, ctime_ns, blake3, state,"
@@ -192,21 +201,26 @@ def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
             (one.mode, storable(one.note), at_us, one.step),
         )
     row = ledger.one("f.id = ?", due.file)
-    if due.todo == IMPORT and due.item is not None:
+    item = None
+    if due.item is not None:  # it may have been deleted meanwhile: its bytes stay where they were brought
+        item = run("SELECT title, state FROM item WHERE id = ?", (due.item,)).fetchone()
+    if item is None:
+        pass
+    elif due.todo == IMPORT:
         place, path = (IN_PLACE, None) if one.mode == Mode.IN_PLACE else (STORED, one.path)
         run("UPDATE item SET place = ?, path = ? WHERE id = ?", (place, path, due.item))
         if row is not None:
             what = EventType.ITEM_IMPORTED if due.place == PENDING else EventType.ITEM_UPDATED
-            title, state = run("SELECT title, state FROM item WHERE id = ?", (due.item,)).fetchone()
-            ledger.tell(what, row, at_us, data=json.dumps({**one.data, "title": title, "state": state}))
-    elif due.item is not None:
+            ledger.tell(what, row, at_us, data=json.dumps({**one.data, "title": item[0], "state": item[1]}))
+    else:
         run(
             f"UPDATE item SET place = '{STORED}', path = ? WHERE id = ? AND file = ? AND place = '{IN_PLACE}'",
             (one.path, due.item, due.file),
         )
     run(
         "UPDATE judgement SET judgement = CASE judgement WHEN 'pending' THEN 'imported' ELSE judgement END, reason = ?,"
-        " todo = ?, due_us = ?, at_us = ? WHERE file = ? AND version = ?",  # a later one is still to be done
+        " todo = ?, due_us = ?, at_us = ?"
+        " WHERE file = ? AND version = ? AND judgement <> 'again'",  # else something is still to be done
         (storable(one.note), one.then, at_us if one.then else None, at_us, due.file, due.version),
     )
     if row is None or row.version != due.version:

@@ -147,7 +147,7 @@ def move_tree(ledger: Ledger, root: RootId, old: bytes, new: bytes, at_us: int) 
     while True:
         found = ledger.connection.execute(
             f"SELECT {COLUMNS}, d.path FROM dir d CROSS JOIN file f ON f.dir = d.id AND f.state <> 'missing'"
-            f" WHERE d.root = :root AND {BELOW} AND f.gone_us IS NULL LIMIT {_AT_ONCE}",
+            f" WHERE d.root = :root AND {BELOW} AND f.gone_us IS NULL AND {_NOT_MOVED.format('f')} LIMIT {_AT_ONCE}",
             below(root, old),
         ).fetchall()
         for *values, path in found:
@@ -177,6 +177,8 @@ def _put(ledger: Ledger, before: FileRow, after: FileRow, at_us: int) -> None:
 # -- gone ---------------------------------------------------------------------------------------
 
 _DEPART = "UPDATE file SET state = 'departed', reason = NULL, gone_us = :at_us WHERE gone_us IS NULL AND"
+_NOT_MOVED = "NOT EXISTS (SELECT 1 FROM step s WHERE s.file = {}.id AND s.state = 'open')"
+"""What we are moving ourselves: its step says what becomes of it."""
 
 
 def depart(ledger: Ledger, root: RootId, names: Iterable[tuple[bytes, bytes]], at_us: int) -> int:
@@ -198,7 +200,8 @@ def depart(ledger: Ledger, root: RootId, names: Iterable[tuple[bytes, bytes]], a
 def depart_tree(ledger: Ledger, root: RootId, directory: bytes, at_us: int) -> int:
     """Note that a directory is gone with everything below it; gives how many files were present there."""
     count = ledger.connection.execute(
-        f"{_DEPART} state <> 'missing' AND dir IN (SELECT d.id FROM dir d WHERE d.root = :root AND {BELOW})",
+        f"{_DEPART} {_NOT_MOVED.format('file')} AND state <> 'missing'"
+        f" AND dir IN (SELECT d.id FROM dir d WHERE d.root = :root AND {BELOW})",
         {**below(root, directory), "at_us": at_us},
     ).rowcount
     forget_tree(ledger, root, directory)

@@ -202,6 +202,7 @@ account = Table(
     Column("id", _ID, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("at_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # scopes name accounts: no id is used twice
 )
 """Who may own items."""
 

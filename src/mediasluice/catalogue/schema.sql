@@ -3,10 +3,9 @@ PRAGMA application_id = 1397511491;
 PRAGMA user_version = 2;
 
 CREATE TABLE account (
-    id INTEGER NOT NULL,
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     at_us BIGINT NOT NULL,
-    PRIMARY KEY (id),
     UNIQUE (name)
 );
 

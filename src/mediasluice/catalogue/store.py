@@ -329,8 +329,8 @@ class Catalogue:
         with self.transaction():
             items.refuse(self._ledger, rows, at_us)
 
-    def open_steps(self, planned: Sequence[Planned], at_us: int) -> list[int]:
-        """Write steps down before anything of them is done; gives their ids, in order."""
+    def open_steps(self, planned: Sequence[Planned], at_us: int) -> list[int | None]:
+        """Write steps down before anything of them is done; gives their ids, ``None`` for what is not to be done."""
         with self.transaction():
             return journal.open_steps(self._ledger, planned, at_us)
 
@@ -350,6 +350,11 @@ class Catalogue:
             self._connection.execute("DELETE FROM ground WHERE path = ?", (directory,))
             if filesystem is not None:
                 self._connection.execute("INSERT INTO ground VALUES (?, ?)", (directory, filesystem))
+
+    def give_back_claims(self, roots: Collection[RootId]) -> None:
+        """Give back what is claimed for files of other roots: nobody imports there now."""
+        with self.transaction():
+            items.give_back_claims(self._ledger, roots)
 
     def change_item(self, item: int, values: Mapping[str, str], at_us: int) -> None:
         """Set title, description, owner or state of an item."""

@@ -250,7 +250,12 @@ def _record(
         return [], []
     touched = chunk.touched.copy()  # the intake thread may add to it at any moment
     kept = [file for file in files if (file.directory, file.name) not in touched] if touched else files
-    return kept, importer.record(catalogue, chunk.root, kept, at_us) if kept else []
+    verdicts = importer.record(catalogue, chunk.root, kept, at_us) if kept else []
+    late = [file for file, verdict in zip(kept, verdicts, strict=True) if verdict is None]
+    if late:
+        chunk.touched.update((file.directory, file.name) for file in late)
+        kept = [file for file, verdict in zip(kept, verdicts, strict=True) if verdict is not None]
+    return kept, [verdict for verdict in verdicts if verdict is not None]
 
 
 def _finish(

@@ -27,7 +27,7 @@ from mediasluice.catalogue.items import IMPORT, PROCESSED
 from mediasluice.catalogue.journal import Closed, Due, Planned, Postponed
 from mediasluice.model.files import FileState, Origin
 from mediasluice.model.imports import After, Judgement, Mode
-from mediasluice.model.paths import join, text
+from mediasluice.model.paths import is_inside, join, text
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.writer import Abandoned, now_us
 from mediasluice.sources.roots import check_root
@@ -90,6 +90,7 @@ class Importer:
         self._to_judge: deque[tuple[Watched, bool]] = deque()  # roots whose known files were never judged
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
         self._wake = threading.Event()
+        self._has_lost_roots = True  # since claims were given back last; at the start nobody knows
         self._claimed = False  # something to be done was recorded and not committed yet
         self._working = False
         self._stopping = False
@@ -99,6 +100,7 @@ class Importer:
         self._why_unsure: dict[int, str] = {}  # by step, as it was told last
         self._thread = threading.Thread(target=self._run, name="importer")
         self._moving: frozenset[tuple[RootId, bytes, bytes]] = frozenset()
+        self._leaving: frozenset[tuple[RootId, bytes, bytes]] = frozenset()  # of them, those that will not be there
         self._seen_leaving: set[tuple[RootId, bytes, bytes]] = set()  # of them
         self._moving_lock = threading.Lock()
 
@@ -140,6 +142,16 @@ class Importer:
                 self._seen_leaving.add(place)
                 return True
         return False
+
+    def _takes_away(self, root: RootId, directory: bytes, name: bytes) -> bool:
+        """Whether a file is being moved from a path: what is found there is another one, or will be gone."""
+        return (root, directory, name) in self._leaving and self.moves(root, directory, name)
+
+    def tree_leaves(self, root: RootId, directory: bytes) -> None:
+        """A directory leaves with all below it: what is being moved from there is looked at when that is done."""
+        with self._moving_lock:
+            places = {place for place in self._moving if place[0] == root and is_inside(place[1], directory)}
+            self._seen_leaving |= places
 
     def moves_in(self, root: RootId) -> bool:
         """Whether files of a root are being moved."""
@@ -190,11 +202,37 @@ class Importer:
 
     # -- on the writer ----------------------------------------------------------------------------
 
-    def record(self, catalogue: Catalogue, root: Watched, files: Sequence[IdentifiedFile], at_us: int) -> list[Verdict]:
-        """Record files, and judge them in the same transaction where their library imports."""
-        verdicts = catalogue.record(files, at_us)
+    def record(
+        self, catalogue: Catalogue, root: Watched, files: Sequence[IdentifiedFile], at_us: int
+    ) -> list[Verdict | None]:
+        """Record files, and judge them in the same transaction where their library imports.
+
+        ``None`` for a file at a path from which another one is being moved: it is looked at when that is done, or it
+        would be taken for a version of the one that leaves.
+        """
         rules = root.rules.imports
-        if rules is not None and verdicts:
+        if rules is None:
+            return [*catalogue.record(files, at_us)]
+        late = [self._takes_away(*file[:3]) for file in files] if self._leaving else []
+        if any(late):
+            files = [file for file, is_late in zip(files, late, strict=True) if not is_late]
+        verdicts = catalogue.record(files, at_us)
+        self._judge_recorded(catalogue, root, rules, files, verdicts, at_us)
+        if not any(late):
+            return [*verdicts]
+        found = iter(verdicts)
+        return [None if is_late else next(found) for is_late in late]
+
+    def _judge_recorded(
+        self,
+        catalogue: Catalogue,
+        root: Watched,
+        rules: ImportRules,
+        files: Sequence[IdentifiedFile],
+        verdicts: Sequence[Verdict],
+        at_us: int,
+    ) -> None:
+        if verdicts:
             told = {verdict.file for verdict in verdicts if verdict.duplicate_of is not None}
             for is_baseline in (True, False):
                 numbers = [
@@ -210,10 +248,11 @@ class Importer:
                     self._say_waiting(root, None, f"there is no account {rules.owner!r} (import.owner)")
                 elif todo:
                     self._claimed = True
-        return verdicts
 
     def observe(self, catalogue: Catalogue, root: Watched, rows: Sequence[Observed], at_us: int) -> None:
         """Note files that are not read, and refuse them where their library imports."""
+        if root.rules.imports is not None and self._leaving:
+            rows = [row for row in rows if not self._takes_away(row.root, row.directory, row.name)]
         catalogue.observe(rows, at_us)
         if root.rules.imports is not None:
             catalogue.refuse(rows, at_us)
@@ -254,10 +293,14 @@ class Importer:
         if held is not None and held.watched is root:  # else it was made anew meanwhile
             del self._roots[root.id]
             self._told.pop(root.id, None)
+            self._has_lost_roots = True
 
     def _make_changes(self) -> None:
         while self._changes:
             self._changes.popleft()()
+        if self._has_lost_roots:
+            self._has_lost_roots = False
+            self._call(lambda catalogue: catalogue.give_back_claims(list(self._roots)))
 
     def _round(self, view: View) -> None:
         self._wake.clear()
@@ -326,12 +369,13 @@ class Importer:
         planned: list[Planned] = []
         size = 0
         grounds = lru_cache(self._grounds.why_not)  # asked once for a batch
+        resolved = lru_cache(os.path.realpath)
         for one in due:
             root = self._roots.get(one.root)
             if root is None:
                 continue
             try:
-                plan = self._plan(root, one, grounds)
+                plan = self._plan(root, one, grounds, resolved)
             except OSError as error:
                 reason = f"{error.filename and text(error.filename)}: {error.strerror}"
                 ended.append(self._put_off(root, one, None, Why.REFUSED, reason))
@@ -345,10 +389,12 @@ class Importer:
                 ended.append(plan)
         if planned:
             ended += self._carry_out(planned)
-        if ended:
+        if ended or planned:
             self._close(ended)
 
-    def _plan(self, root: _Root, due: Due, grounds: Callable[[bytes], str | None]) -> Planned | Closed | Postponed:
+    def _plan(
+        self, root: _Root, due: Due, grounds: Callable[[bytes], str | None], resolved: Callable[[bytes], bytes]
+    ) -> Planned | Closed | Postponed:
         """What is to be done with a file, or how it ends without a step."""
         if due.state is FileState.MISSING:
             return Postponed(due, None, "it is gone", None)
@@ -372,9 +418,11 @@ class Importer:
         target = root.target.place(wanted)
         if target is None:
             return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)
+        place = resolved(directory_of(target)) + b"/"
         for other in list(self._roots.values()):
-            inside = target.startswith(other.watched.path.rstrip(b"/") + b"/")
-            if inside and not any(target.startswith(own + b"/") for own in other.watched.spec.own):
+            top = other.watched.top + b"/"
+            own = [top + directory[len(other.watched.path.rstrip(b"/")) + 1 :] for directory in other.watched.spec.own]
+            if place.startswith(top) and not any(place.startswith(directory + b"/") for directory in own):
                 reason = f"its target {text(target)} lies in the watched folder of library {other.watched.library}"
                 return Postponed(due, None, reason, None)
         if is_link and rules.mode is Mode.HARDLINK_ONLY:
@@ -389,13 +437,18 @@ class Importer:
     def _carry_out(self, planned: Sequence[Planned]) -> list[Closed | Postponed]:
         """Journal the steps, do them, and give what came of each."""
         at_us = now_us()
+        with self._moving_lock:  # before the journal says so: what is recorded from now on finds it
+            self._moving = self._unsure_places() | {_place(one.due) for one in planned}
+            self._leaving = frozenset(_place(one.due) for one in planned if one.mode == Mode.MOVE)
         numbers = self._call(lambda catalogue: catalogue.open_steps(planned, at_us))
-        dues = {number: one.due for number, one in zip(numbers, planned, strict=True)}
+        opened = [(number, one) for number, one in zip(numbers, planned, strict=True) if number is not None]
+        for one in (one for number, one in zip(numbers, planned, strict=True) if number is None):
+            self._names.release(one.target)
+        dues = {number: one.due for number, one in opened}
         steps = [
             Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3, one.follows)
-            for number, one in zip(numbers, planned, strict=True)
+            for number, one in opened
         ]
-        self._moving = self._unsure_places() | {(due.root, due.directory, due.name) for due in dues.values()}
         ended: list[Closed | Postponed] = []
         for _ in range(ROUNDS):
             outcomes = self._transfer.carry_out(steps)
@@ -511,17 +564,16 @@ class Importer:
         at_us = now_us()
         self._call(lambda catalogue: catalogue.close_steps(ended, at_us))
         with self._moving_lock:
-            self._moving = self._unsure_places()
+            self._moving, self._leaving = self._unsure_places(), frozenset()
             seen_leaving = self._seen_leaving - self._moving
             self._seen_leaving -= seen_leaving
+        for number, directory, name in seen_leaving:  # somebody took it away, or put another one there
+            root = self._roots.get(number)
+            if root is not None:
+                self._look(root.watched, directory, name)
         for one in ended:
             root = self._roots.get(one.due.root)
-            if root is None:
-                continue
-            is_there = not isinstance(one, Closed) or one.source is not None
-            if is_there and (one.due.root, one.due.directory, one.due.name) in seen_leaving:
-                self._look(root.watched, one.due.directory, one.due.name)  # somebody else took it away
-            if not isinstance(one, Closed):
+            if root is None or not isinstance(one, Closed):
                 continue
             self._told.pop(one.due.root, None)
             what = "imported" if one.due.todo == IMPORT else "set_aside"
@@ -549,7 +601,7 @@ class Importer:
         self._moving = self._unsure_places()
 
     def _unsure_places(self) -> frozenset[tuple[RootId, bytes, bytes]]:
-        return frozenset((due.root, due.directory, due.name) for due, _ in self._unsure)
+        return frozenset(_place(due) for due, _ in self._unsure)
 
     def _away(self, root: _Root | None, due: Due) -> str | None:
         """Why nobody can say now what became of a step: a disk that it was about is not there."""
@@ -611,6 +663,10 @@ def _forget_ground(catalogue: Catalogue, directory: bytes) -> None:
 def _was_there(root: Watched, file: IdentifiedFile) -> bool:
     """Whether a file was there before its root was watched, as far as a first pass that was cut short can tell."""
     return file.origin is Origin.BASELINE or (file.origin is Origin.SCAN and not root.has_baseline)
+
+
+def _place(due: Due) -> tuple[RootId, bytes, bytes]:
+    return due.root, due.directory, due.name
 
 
 def _pages(ask: Callable[[int], list[int]]) -> Iterator[list[int]]:

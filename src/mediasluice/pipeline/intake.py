@@ -308,6 +308,7 @@ class Intake:
 
     def _tree_changed(self, root: Watched, sighting: Sighting) -> None:
         directory, old = sighting.directory, sighting.old_directory
+        self._importer.tree_leaves(root.id, directory if old is None else old)
         if sighting.what is What.DIRECTORY_MOVED and old is not None:
             if self._is_back_half(root, sighting, directory, old):
                 self._after_moves(root, directory, old)

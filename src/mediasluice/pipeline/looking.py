@@ -268,7 +268,7 @@ class Looks:
         if rows:
             self._recorder.note(token.root, rows)
 
-    def _recorded(self, files: list[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
+    def _recorded(self, files: list[IdentifiedFile], verdicts: Sequence[Verdict | None]) -> None:
         for file, verdict in zip(files, verdicts, strict=True):
             place = file[:3]
             self._recording[place] -= 1

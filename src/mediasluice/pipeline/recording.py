@@ -33,11 +33,13 @@ class Recorder:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def record(self, root: Watched, files: Sequence[IdentifiedFile], done: Callable[[Sequence[Verdict]], None]) -> None:
-        """Catalogue arrivals at once; ``done`` follows the commit."""
+    def record(
+        self, root: Watched, files: Sequence[IdentifiedFile], done: Callable[[Sequence[Verdict | None]], None]
+    ) -> None:
+        """Catalogue arrivals at once; ``done`` follows the commit, with ``None`` for what is looked at again."""
         at_us, post, importer = now_us(), self._parts.post, self._parts.importer
 
-        def recorded(verdicts: Sequence[Verdict]) -> None:
+        def recorded(verdicts: Sequence[Verdict | None]) -> None:
             def after() -> None:
                 self.tell(root, files, verdicts)
                 done(verdicts)
@@ -67,10 +69,10 @@ class Recorder:
             lambda catalogue: importer.observe(catalogue, root, observed, at_us), is_awaited=is_awaited
         )
 
-    def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict]) -> None:
+    def tell(self, root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict | None]) -> None:
         """Log what became of files."""
         for file, verdict in zip(files, verdicts, strict=True):
-            if verdict.outcome is Outcome.UNCHANGED:
+            if verdict is None or verdict.outcome is Outcome.UNCHANGED:
                 continue
             digest = file.digests.blake3.hex() if file.digests else None
             self.say(

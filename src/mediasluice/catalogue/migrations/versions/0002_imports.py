@@ -15,10 +15,9 @@ CREATE TABLE ground (
     """,
     """
 CREATE TABLE account (
-    id INTEGER NOT NULL,
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     at_us BIGINT NOT NULL,
-    PRIMARY KEY (id),
     UNIQUE (name)
 )
     """,

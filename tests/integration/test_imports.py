@@ -782,6 +782,30 @@ def test_passes_while_files_leave(tmp_path: Path, top: Path, out: Path) -> None:
         assert counted(host)["file.moved"] == count
 
 
+def test_a_new_file_under_a_name_that_was_just_freed(tmp_path: Path, top: Path, out: Path) -> None:
+    """A camera that uses a name again as soon as it is free: each of its pictures is an item of its own."""
+    with Running(tmp_path, {"in": to(out, mode="move")}) as host:
+        host.until_idle()
+        at_work, go_on = held_up(host, "sync directory")
+        put(top / "cam.jpg", "first")
+        host.until(at_work.is_set, "the first one is at its target, and its step is open")
+        root, intake = host.root("in"), host.service.host.intake
+
+        def is_waited_for() -> bool:
+            return host.service.ask(lambda: intake.is_tracked(root, b"", b"cam.jpg"))
+
+        put(top / "cam.jpg", "second")
+        host.until(is_waited_for, "the second one is seen")
+        host.until(lambda: not is_waited_for(), "it has settled while the step is open")
+        go_on.set()
+        until_items(host, 2)
+        host.until(lambda: not below(top), "both are moved")
+        host.until_idle()
+        assert sorted((out / name).read_bytes() for name in below(out)) == sorted([jpeg("first"), jpeg("second")])
+        assert counted(host)["item.imported"] == 2
+        assert counted(host)["item.updated"] == counted(host)["file.deleted"] == 0
+
+
 def test_moved_and_there_again(tmp_path: Path, top: Path, out: Path) -> None:
     """A file with the name and content of one that was moved away is another file, and a duplicate."""
     with Running(tmp_path, {"in": to(out, mode="move")}) as host:

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from mediasluice.actions import copying, renaming
 from mediasluice.actions.copying import Owner
-from mediasluice.actions.reconcile import reconcile
+from mediasluice.actions.reconcile import is_the_inode, reconcile
 from mediasluice.actions.transfer import Done, Outcome, Step, Transfer, Undone, Why
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.imports import Mode
@@ -381,3 +381,61 @@ def test_what_was_set_aside_and_written_again_is_given_back(two_devices: Stage) 
     assert outcome.note is not None
     assert two_devices.source.read_bytes() == b"written again"
     assert two_devices.left() == []
+
+
+def test_an_inode_number_of_another_disk(stage: Stage, tmp_path: Path) -> None:
+    """A copy that happens to have the inode number of its original on another disk is not the original."""
+    step = stage.step(Mode.MOVE)
+    stage.target.parent.mkdir(parents=True)
+    stage.target.write_bytes(CONTENT)
+    os.utime(stage.target, ns=(stage.key.mtime_ns, stage.key.mtime_ns))
+    alike = step._replace(key=step.key._replace(ino=stage.target.stat().st_ino))
+    status = os.lstat(stage.target)
+    assert not is_the_inode(status, alike, os.lstat(stage.source))
+    assert is_the_inode(status, alike, None)  # the original is gone, and nothing speaks for another disk
+    gone = alike._replace(source=os.fsencode(tmp_path / "no folder" / "photo.jpg"))
+    assert not is_the_inode(status, gone, None)
+
+
+def test_a_reservation_that_a_crash_has_left(two_devices: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a name is taken by a reservation and the process ends right then, the name is free again."""
+    monkeypatch.setattr(renaming, "WAYS", renaming.WAYS[2:])
+    rename = os.rename
+
+    def cut(source: bytes, target: bytes) -> None:
+        if os.fsdecode(target) == str(two_devices.target):
+            raise PowerCut
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", cut)
+    with pytest.raises(PowerCut):
+        two_devices.run(Mode.COPY)
+    monkeypatch.setattr(os, "rename", rename)
+    assert two_devices.target.exists()
+    assert isinstance(reconcile(two_devices.transfer, two_devices.step(Mode.COPY)), Undone)
+    assert not two_devices.target.exists()
+    assert two_devices.left() == []
+
+
+def test_a_long_name_is_given_back(tmp_path: Path) -> None:
+    """What was set aside and whose name is taken by now gets another one, however long its own is."""
+    name = "x" * 251 + ".jpg"
+    aside, source = os.fsencode(tmp_path / ".sluice-x-1.src"), os.fsencode(tmp_path / name)
+    for path, content in ((aside, b"set aside"), (source, b"newcomer")):
+        Path(os.fsdecode(path)).write_bytes(content)
+    given = renaming.give_back(aside, source)
+    assert Path(os.fsdecode(given)).read_bytes() == b"set aside"
+    assert Path(os.fsdecode(source)).read_bytes() == b"newcomer"
+
+
+def test_an_original_that_cannot_be_looked_at_is_given_back(tmp_path: Path) -> None:
+    """An error while the last look is taken gives the original its name back."""
+    source = tmp_path / "photo.jpg"
+    source.write_bytes(CONTENT)
+
+    def look(_: os.stat_result) -> bool:
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        renaming.remove_name(os.fsencode(source), os.fsencode(tmp_path / ".sluice-x-1.src"), look)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]

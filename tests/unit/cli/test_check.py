@@ -13,6 +13,7 @@ import pytest
 
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.store import Catalogue
+from mediasluice.catalogue.view import View
 from mediasluice.cli import check
 from mediasluice.cli.main import main
 from mediasluice.model.imports import After, ImportRules, Mode
@@ -162,9 +163,11 @@ def test_an_owner_without_an_account_is_a_problem(tmp_path: Path) -> None:
             catalogue.add_account("somebody else", 1)
     with Catalogue.open(catalogue_file(data)) as catalogue:
         catalogue.add_account("ann o'hara", 1)
+    with View.open(catalogue_file(data)) as view:
+        number = view.account("ann o'hara")
     found = found_of(library, data)
-    assert (found.problems, found.account) == ([], 2)
-    assert found.passed == ['User "ann o\'hara" exists (ID: 2)']
+    assert (found.problems, found.account) == ([], number)
+    assert found.passed == [f'User "ann o\'hara" exists (ID: {number})']
 
 
 def test_directories_that_are_written_are_looked_at(tmp_path: Path) -> None:

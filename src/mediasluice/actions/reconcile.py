@@ -57,8 +57,10 @@ def is_the_inode(target: os.stat_result, step: Step, source: os.stat_result | No
     """Whether the target is the source itself under another name."""
     if not is_moved(target, step.key):
         return False
-    if source is not None:  # an inode number counts on one device only
+    if source is not None and is_moved(source, step.key):  # an inode number counts on one device only
         return bool(step.key.ino) and (target.st_ino, target.st_dev) == (source.st_ino, source.st_dev)
+    if source is not None and not step.key.ino:
+        return False  # another file has the source's name by now, and inodes are not known here
     above = _status(os.path.dirname(step.source))
     return above is not None and above.st_dev == target.st_dev
 

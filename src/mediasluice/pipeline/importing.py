@@ -439,7 +439,7 @@ class Importer:
         at_us = now_us()
         with self._moving_lock:  # before the journal says so: what is recorded from now on finds it
             self._moving = self._unsure_places() | {_place(one.due) for one in planned}
-            self._leaving = frozenset(_place(one.due) for one in planned if one.mode == Mode.MOVE)
+            self._leaving = self._unsure_moves() | {_place(one.due) for one in planned if one.mode == Mode.MOVE}
         numbers = self._call(lambda catalogue: catalogue.open_steps(planned, at_us))
         opened = [(number, one) for number, one in zip(numbers, planned, strict=True) if number is not None]
         for one in (one for number, one in zip(numbers, planned, strict=True) if number is None):
@@ -564,7 +564,7 @@ class Importer:
         at_us = now_us()
         self._call(lambda catalogue: catalogue.close_steps(ended, at_us))
         with self._moving_lock:
-            self._moving, self._leaving = self._unsure_places(), frozenset()
+            self._moving, self._leaving = self._unsure_places(), self._unsure_moves()
             seen_leaving = self._seen_leaving - self._moving
             self._seen_leaving -= seen_leaving
         for number, directory, name in seen_leaving:  # somebody took it away, or put another one there
@@ -598,10 +598,13 @@ class Importer:
             self._unsure.append(
                 (plan.due, Step(one.id, Mode(plan.mode), plan.source, plan.target, plan.due.key, plan.due.blake3))
             )
-        self._moving = self._unsure_places()
+        self._moving, self._leaving = self._unsure_places(), self._unsure_moves()
 
     def _unsure_places(self) -> frozenset[tuple[RootId, bytes, bytes]]:
         return frozenset(_place(due) for due, _ in self._unsure)
+
+    def _unsure_moves(self) -> frozenset[tuple[RootId, bytes, bytes]]:
+        return frozenset(_place(due) for due, step in self._unsure if step.mode is Mode.MOVE)
 
     def _away(self, root: _Root | None, due: Due) -> str | None:
         """Why nobody can say now what became of a step: a disk that it was about is not there."""

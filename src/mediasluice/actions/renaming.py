@@ -133,10 +133,11 @@ def give_back(aside: bytes, source: bytes) -> bytes:
             except FileExistsError:
                 pass
             except OSError as error:
-                if error.errno not in NO_LINKS or os.path.lexists(name):
+                if error.errno not in NO_LINKS:
                     raise
-                os.rename(aside, name)
-                return name
+                if not os.path.lexists(name):
+                    os.rename(aside, name)
+                    return name
             else:
                 os.unlink(aside)
                 return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -422,8 +423,16 @@ def test_a_reservation_that_a_crash_has_left(two_devices: Stage, monkeypatch: py
     assert two_devices.left() == []
 
 
-def test_a_long_name_is_given_back(tmp_path: Path) -> None:
-    """What was set aside and whose name is taken by now gets another one, however long its own is."""
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_long_name_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_links: bool) -> None:
+    """What was set aside and whose name is taken by now gets another one, however long its own is, on any disk."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:  # as FAT: it knows neither NOREPLACE nor links
+        monkeypatch.setattr(renaming, "_libc", lambda: None)
+        monkeypatch.setattr(os, "link", refuse)
     name = "x" * 251 + ".jpg"
     aside, source = os.fsencode(tmp_path / ".sluice-x-1.src"), os.fsencode(tmp_path / name)
     for path, content in ((aside, b"set aside"), (source, b"newcomer")):

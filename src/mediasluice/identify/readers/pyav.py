@@ -52,7 +52,7 @@ _WAV_OPTIONS: Mapping[str, str] = {**OPTIONS, "max_probe_packets": "1"}  # DTS i
 
 def read(file: Opened) -> Reading:
     """Read a file."""
-    with _opened(file) as container:
+    with opened(file) as container:
         if not container.streams:
             raise Refused("FFmpeg finds no streams")
         return _reading(file, container)
@@ -60,7 +60,7 @@ def read(file: Opened) -> Reading:
 
 def cover(file: Opened) -> bytes | None:
     """The embedded cover picture as it is stored."""
-    with _opened(file) as container:
+    with opened(file) as container:
         for stream in container.streams:
             if _is_cover(stream):
                 packet = next(container.demux(stream), None)
@@ -96,7 +96,8 @@ class _Source:
 
 
 @contextmanager
-def _opened(file: Opened) -> Iterator[InputContainer]:
+def opened(file: Opened) -> Iterator[InputContainer]:
+    """Open a film or a sound for its demuxer and for nothing else; what FFmpeg refuses raises Refused."""
     name = formats.demuxer(file)
     options = dict(_WAV_OPTIONS if name == "wav" else OPTIONS)
     try:

@@ -1,0 +1,179 @@
+"""Ask sources outside of the file what it is: a program of the user, last of all and never needed.
+
+A source is asked with what is known of a file, and answers with what it knows, or with None. :class:`Program` is one:
+a command that gets one JSON object on its standard input and writes one to its standard output; ``null``, or nothing
+at all, means that it knows nothing. :func:`merge` fills with an answer what nobody else could say.
+
+A source may be broken, slow or out of reach, and a file is no worse for it: whatever goes wrong gives None, and
+``reason`` says what. After FAILURES_MAX failures in a row it is left alone for a while, so that a service without a
+network does not wait for each file. One thread asks a source at a time. Times are seconds; the clock comes in.
+Fails with: nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from mediasluice.model.media import Reading, Tags
+
+TIMEOUT_S = 10.0  # chosen: an answer over the network, with one repeat
+QUESTION_MAX = 256 << 10  # bytes; chosen: all that we know of a file, many times over
+ANSWER_MAX = 256 << 10  # bytes; chosen: as much
+COMPLAINT_MAX = 2048  # bytes of standard error that are looked at
+FAILURES_MAX = 3  # in a row; chosen: two may be bad luck
+PAUSE_S = 300.0  # chosen: a router restarts in less
+REASON_MAX = 200  # characters, chosen: one line
+VALUE_MAX = 1000  # characters of one value, chosen: longer ones are no titles
+_ENDING_S = 1.0  # chosen: a killed process is gone by then, or its child holds the pipe
+
+
+class Source(Protocol):
+    """Knows of files what does not stand in them."""
+
+    def look_up(self, about: Mapping[str, object]) -> Mapping[str, object] | None:
+        """What it knows of a file, by the names of :class:`Tags`; None where it knows nothing or cannot say."""
+
+
+class Program:
+    """A command of the user. ``argv`` is run as it is, without a shell; ``clock`` gives seconds that never go back."""
+
+    def __init__(
+        self, name: str, argv: Sequence[str], clock: Callable[[], float], *, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self.name = name
+        self.reason: str | None = None  # why the last answer was None, where that was a failure
+        self._argv = list(argv)
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._failures = 0
+        self._resting_until_s: float | None = None
+
+    def look_up(self, about: Mapping[str, object]) -> Mapping[str, object] | None:
+        """Run it once. While it is left alone, the answer is None at once."""
+        if self._resting_until_s is not None and self._clock() < self._resting_until_s:
+            self.reason = f"{self.name}: left alone after {self._failures} failures"
+            return None
+        try:
+            found = _parsed(self._asked(about))
+        except (_Failure, OSError) as error:
+            self._failures += 1
+            if self._failures >= FAILURES_MAX:
+                self._resting_until_s = self._clock() + PAUSE_S  # then one file tries it
+            self.reason = " ".join(f"{self.name}: {error}".split())[:REASON_MAX]
+            return None
+        self._failures, self._resting_until_s, self.reason = 0, None, None
+        return found
+
+    def _asked(self, about: Mapping[str, object]) -> bytes:
+        """Hand the question over and take the answer; end it, with its children, when its time is over."""
+        question = json.dumps(about, default=str).encode()  # ASCII: bytes of a path that are no text are \udcXX
+        if len(question) > QUESTION_MAX:
+            raise _Failure(f"a question of {len(question)} bytes")
+        process = subprocess.Popen(  # noqa: S603 - the user named this very command
+            self._argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")},
+            start_new_session=True,
+        )
+        talk = _Talk(process, question)
+        talk.join(self._timeout_s)
+        is_late = talk.is_alive()
+        if is_late:
+            _kill(process)
+            talk.join(_ENDING_S)
+            process.poll()  # nobody else waits for it, if a grandchild still holds the pipe
+        if len(talk.answer) > ANSWER_MAX:
+            raise _Failure(f"an answer of more than {ANSWER_MAX} bytes")
+        if is_late:
+            raise _Failure(f"no answer within {self._timeout_s:g} s")
+        if process.returncode:
+            raise _Failure(f"ended with {process.returncode} {talk.complaint.decode(errors='replace')}")
+        return talk.answer
+
+
+class _Failure(Exception):
+    """It gave no answer that makes sense."""
+
+
+class _Talk(threading.Thread):
+    """Talks with a process. In a thread, because a pipe may stay open for ever in the hands of some grandchild."""
+
+    def __init__(self, process: subprocess.Popen[bytes], question: bytes) -> None:
+        super().__init__(name="external", daemon=True)
+        self.answer = self.complaint = b""
+        self._process, self._question = process, question
+        self._listener = threading.Thread(target=self._listen, name="external", daemon=True)
+        self._listener.start()
+        self.start()
+
+    def run(self) -> None:
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError), process.stdin as pipe:  # it may not care for the question
+            pipe.write(self._question)
+        with process.stdout as pipe:
+            self.answer = pipe.read(ANSWER_MAX + 1)
+        process.wait()
+        self._listener.join(_ENDING_S)
+
+    def _listen(self) -> None:
+        """Keep the end of what it complains of."""
+        assert self._process.stderr is not None
+        with self._process.stderr as pipe:
+            while part := os.read(pipe.fileno(), COMPLAINT_MAX):
+                self.complaint = (self.complaint + part)[-COMPLAINT_MAX:]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it and what it started: they are a group of their own."""
+    if hasattr(os, "killpg"):
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+
+
+def _parsed(answer: bytes) -> Mapping[str, object] | None:
+    """One JSON object, or nothing."""
+    if not answer.strip():
+        return None
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise _Failure(f"no JSON: {error}") from None
+    if found is not None and not isinstance(found, dict):
+        raise _Failure(f"no JSON object but {type(found).__name__}")
+    return found
+
+
+def merge(reading: Reading, found: Mapping[str, object], name: str) -> Reading:
+    """Fill the tags that are unknown with what the source ``name`` found; all else stays as the file says."""
+    missing = {
+        tag: value
+        for tag, known in zip(Tags._fields, reading.tags, strict=True)
+        if known is None and (value := _line(found.get(tag))) is not None
+    }
+    if not missing:
+        return reading
+    reader = f"{reading.reader}+external:{name}".lstrip("+")
+    return reading._replace(reader=reader, tags=reading.tags._replace(**missing))
+
+
+def _line(value: object) -> str | None:
+    """One line of text; numbers are taken, for tracks and years."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < 10**9 else None
+    if not isinstance(value, str):
+        return None
+    line = "".join(letter if letter.isprintable() else " " for letter in value[:VALUE_MAX])
+    return " ".join(line.split()) or None

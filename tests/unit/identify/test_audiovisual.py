@@ -236,7 +236,7 @@ def test_a_stream_of_unknown_length_gets_one(
 
 def test_refusal_names_every_reason(tmp_path: Path, opened: Callable[[Path], Opened], no_programs: None) -> None:
     """A file that nobody can read is refused, with what each of them said."""
-    (tmp_path / "a.mp3").write_bytes(b"this is no sound" * 1000)
+    (tmp_path / "a.mp3").write_bytes(b"OggS" + b"this is no sound" * 1000)
     with pytest.raises(Refused, match=r"FFmpeg: .*; the header says nothing; ffprobe is not installed"):
         audiovisual.read(opened(tmp_path / "a.mp3"))
 
@@ -246,6 +246,14 @@ def test_an_empty_file_is_refused(tmp_path: Path, opened: Callable[[Path], Opene
     (tmp_path / "a.wav").write_bytes(b"")
     with pytest.raises(Refused):
         audiovisual.read(opened(tmp_path / "a.wav"))
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ac3", "a.mp3"])
+def test_a_file_of_zeros_is_refused(name: str, tmp_path: Path, opened: Callable[[Path], Opened]) -> None:
+    """What only its name makes a sound of is none."""
+    (tmp_path / name).write_bytes(bytes(50_000))
+    with pytest.raises(Refused):
+        audiovisual.read(opened(tmp_path / name))
 
 
 def test_one_reader_that_fails_costs_nothing(
@@ -413,13 +421,17 @@ def test_a_program_that_fails_is_a_refusal(
 def test_the_program_is_the_last_resort(
     program: Callable[[str], None], tmp_path: Path, opened: Callable[[Path], Opened]
 ) -> None:
-    """The program is asked only where nobody knows a duration."""
+    """The program is asked only where nobody knows a duration, and where the first bytes are those of some format."""
     program(f"touch {tmp_path}/asked; exit 1")
     audiovisual.read(opened(record(tmp_path / "a.wav", Sound("pcm_s16le"))))
     assert not (tmp_path / "asked").exists()
     (tmp_path / "b.mp3").write_bytes(b"this is no sound" * 1000)
     with pytest.raises(Refused):
         audiovisual.read(opened(tmp_path / "b.mp3"))
+    assert not (tmp_path / "asked").exists()
+    (tmp_path / "c.mp3").write_bytes(b"OggS" + b"this is no sound" * 1000)
+    with pytest.raises(Refused):
+        audiovisual.read(opened(tmp_path / "c.mp3"))
     assert (tmp_path / "asked").exists()
 
 

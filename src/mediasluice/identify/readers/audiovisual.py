@@ -34,10 +34,12 @@ def read(file: Opened) -> Reading:
         reading = _joined(reading, file, isomedia.read, refusals)
     elif _lacks(reading.media):
         reading = _joined(reading, file, headers.read, refusals)
-    if reading.media.duration is None:
+    if reading.media.duration is None and formats.demuxer(file) is not None:  # else nobody knows what it is
         reading = _joined(reading, file, ffprobe.read, refusals)
     if not reading.reader:
         raise Refused("; ".join(dict.fromkeys(refusals)))
+    if _is_hollow(reading):
+        raise Refused("there is neither sound nor picture in it")
     return _completed(reading, file)._replace(error=refusals[0] if "av" not in reading.reader.split("+") else None)
 
 
@@ -47,6 +49,12 @@ def cover(file: Opened) -> bytes | None:
         return pyav.cover(file)
     except Refused:
         return None
+
+
+def _is_hollow(reading: Reading) -> bool:
+    """Whether only the name or the first bytes made a reader believe in a file: one of zeros, for instance."""
+    media = reading.media
+    return not (media.duration or media.sample_rate or media.width or any(reading.tags) or reading.dates)
 
 
 def _lacks(media: Media) -> bool:

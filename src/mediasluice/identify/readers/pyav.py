@@ -184,8 +184,8 @@ def _with_pictures(media: Media, stream: VideoStream) -> Media:
     rate = stream.average_rate
     return media._replace(
         video_codec=coding.codec.canonical_name,
-        width=coding.width or None,
-        height=coding.height or None,
+        width=coding.width if coding.width > 0 else None,
+        height=coding.height if coding.height > 0 else None,
         frame_rate=round(float(rate), 3) if rate else None,
         video_bitrate=coding.bit_rate or None,
     )

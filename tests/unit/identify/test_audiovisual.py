@@ -236,7 +236,7 @@ def test_a_stream_of_unknown_length_gets_one(
 
 def test_refusal_names_every_reason(tmp_path: Path, opened: Callable[[Path], Opened], no_programs: None) -> None:
     """A file that nobody can read is refused, with what each of them said."""
-    (tmp_path / "a.mp3").write_bytes(b"OggS" + b"this is no sound" * 1000)
+    (tmp_path / "a.mp3").write_bytes(b"OggS" + b"this is no sound" * 5000)
     with pytest.raises(Refused, match=r"FFmpeg: .*; the header says nothing; ffprobe is not installed"):
         audiovisual.read(opened(tmp_path / "a.mp3"))
 
@@ -268,7 +268,7 @@ def test_one_reader_that_fails_costs_nothing(
     monkeypatch.setattr(isomedia, "read", trip)
     assert audiovisual.read(opened(path, Kind.VIDEO)).media.width == 64
     monkeypatch.setattr(pyav, "read", trip)
-    with pytest.raises(Refused, match=f"IndexError: {path.stat().st_size}; ffprobe"):
+    with pytest.raises(Refused, match=f"IndexError: {path.stat().st_size}"):
         audiovisual.read(opened(path, Kind.VIDEO))
 
 
@@ -429,7 +429,7 @@ def test_the_program_is_the_last_resort(
     with pytest.raises(Refused):
         audiovisual.read(opened(tmp_path / "b.mp3"))
     assert not (tmp_path / "asked").exists()
-    (tmp_path / "c.mp3").write_bytes(b"OggS" + b"this is no sound" * 1000)
+    (tmp_path / "c.mp3").write_bytes(b"OggS" + b"this is no sound" * 5000)
     with pytest.raises(Refused):
         audiovisual.read(opened(tmp_path / "c.mp3"))
     assert (tmp_path / "asked").exists()

@@ -19,6 +19,7 @@ from mediasluice.identify.opened import Opened, Refused
 from mediasluice.identify.readers import ffprobe, formats, headers, isomedia, mpegaudio, pyav
 from mediasluice.model.media import Camera, DateClaim, Media, Reading, Tags
 
+WORTH = 64 << 10  # bytes of a file that no other reader understands, chosen: a second of music
 _TURNED = frozenset({"matroska", "webm"})
 _RATED_S = 0.001  # seconds from which on there is a bitrate, chosen: below it headers outweigh what they describe
 _NOTHING = Reading("")
@@ -34,7 +35,9 @@ def read(file: Opened) -> Reading:
         reading = _joined(reading, file, isomedia.read, refusals)
     elif _lacks(reading.media):
         reading = _joined(reading, file, headers.read, refusals)
-    if reading.media.duration is None and formats.demuxer(file) is not None:  # else nobody knows what it is
+    # Where nobody knows what it is, or nobody would miss it, the program's start costs more than it could tell.
+    is_worth_it = bool(reading.reader) or (file.size >= WORTH and formats.demuxer(file) is not None)
+    if reading.media.duration is None and is_worth_it:
         reading = _joined(reading, file, ffprobe.read, refusals)
     if not reading.reader:
         raise Refused("; ".join(dict.fromkeys(refusals)))

@@ -20,6 +20,7 @@ VIOLATIONS = [
     pytest.param("terminal", "service/service.py", "import rich", id="the terminal in the service"),
     pytest.param("desktop", "sources/names.py", "import watchdog", id="watchdog elsewhere"),
     pytest.param("worker", "pipeline/worker.py", "import structlog", id="a heavy worker"),
+    pytest.param("worker", "pipeline/isolated.py", "import structlog", id="a heavy isolated process"),
     pytest.param("worker", "settle/decide.py", "import typer", id="a heavy worker by way of a stage"),
 ]
 

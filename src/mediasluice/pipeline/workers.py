@@ -18,7 +18,8 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mediasluice.pipeline.worker import DONE, FAILED, PROGRESS, read_frame, write_frame
+from mediasluice.pipeline.frames import read_frame, write_frame
+from mediasluice.pipeline.worker import DONE, FAILED, PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +66,8 @@ class Process:
     """One worker process. It ends with the thread that starts it; one question at a time."""
 
     def __init__(self, niceness: int = 0) -> None:
-        command = [sys.executable, "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
+        # -P: the current directory may be one that files arrive in, and nothing is to be imported from there.
+        command = [sys.executable, "-P", "-m", "mediasluice.pipeline.worker", str(os.getpid()), str(niceness)]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, pipesize=PIPE_SIZE
         )

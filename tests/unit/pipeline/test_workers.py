@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from mediasluice.model.flow import RootId
+from mediasluice.pipeline.frames import read_frame, write_frame
 from mediasluice.pipeline.outcomes import Code
-from mediasluice.pipeline.worker import DONE, FAILED, read_frame, write_frame
+from mediasluice.pipeline.worker import DONE, FAILED
 from mediasluice.pipeline.workers import Answer, Lane, Workers
 from tests.looks import look_job, spec
 

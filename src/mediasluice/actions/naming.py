@@ -16,9 +16,12 @@ from datetime import datetime
 from typing import NamedTuple
 from unicodedata import normalize
 
+from mediasluice.model.media import Camera, Tags
+
 NAME_MAX = 255  # bytes of one name on every file system in use
 EXTENSION_MAX = 32  # bytes, chosen: what is longer after the last dot is no extension and may be cut
 NOBODY = "nobody"
+UNKNOWN = "unknown"
 TAKEN_FORMAT = "%Y-%m-%d"
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<field>[^{}]*)\}|(?P<single>[{}])|[^{}]+")
@@ -26,7 +29,13 @@ _TAKEN_TOKEN = re.compile(r"%(?P<directive>.?)|/|[^%/]+")
 _NUMBER_FORMAT = re.compile(r"0?[1-9]?d?")
 _DIRECTIVES = frozenset("YGymBbVUWdjaAuwHIMSfp%")  # those that give no slash and need no time zone
 _UNFIT = re.compile("[/\0\ud800-\udc7f\udd00-\udfff]")  # what no name can hold; the gap are undecodable bytes
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+"
+)  # ends lines, turns the order of letters
 _RESERVED = re.compile(r"\.sluice(-|ignore)", re.IGNORECASE)  # how our own names begin: steps under way, and rules
+
+
+_NO_TAGS, _NO_CAMERA = Tags(), Camera()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,9 @@ class Fields:
     kind: str
     library: str
     owner: str | None
+    is_undated: bool = False  # nothing but the file system says when it was made
+    tags: Tags = _NO_TAGS
+    camera: Camera = _NO_CAMERA
 
 
 class _Slot(NamedTuple):
@@ -58,16 +70,28 @@ _TEXTS: Mapping[str, Callable[[Fields], str]] = {
     "kind": lambda of: _in_one_part(of.kind),
     "library": lambda of: _in_one_part(of.library),
     "owner": lambda of: _in_one_part(NOBODY if of.owner is None else of.owner),
+    "title": lambda of: _said(of.tags.title) or _split(_name(of))[0],
+    "artist": lambda of: _said(of.tags.artist or of.tags.albumartist) or UNKNOWN,
+    "albumartist": lambda of: _said(of.tags.albumartist or of.tags.artist) or UNKNOWN,
+    "album": lambda of: _said(of.tags.album) or UNKNOWN,
+    "genre": lambda of: _said(of.tags.genre) or UNKNOWN,
+    "make": lambda of: _said(of.camera.make) or UNKNOWN,
+    "model": lambda of: _said(of.camera.model) or UNKNOWN,
     "directory": lambda of: "/".join(_in_one_part(part) for part in os.fsdecode(of.directory).split("/") if part),
 }
-_NUMBERS: Mapping[str, Callable[[datetime], int]] = {
+_DATES: Mapping[str, Callable[[datetime], int]] = {
     "year": lambda taken: taken.year,
     "month": lambda taken: taken.month,
     "day": lambda taken: taken.day,
     "iso_year": lambda taken: taken.isocalendar().year,
     "iso_week": lambda taken: taken.isocalendar().week,
 }
-FIELDS = (*_TEXTS, "taken", *_NUMBERS)
+_NUMBERS: Mapping[str, Callable[[Fields], int]] = {
+    "track": lambda of: _number(of.tags.track),
+    "disc": lambda of: _number(of.tags.disc),
+}
+FIELDS = (*_TEXTS, "taken", *_DATES, *_NUMBERS)
+_INSIDE = frozenset({"title", "artist", "albumartist", "album", "genre", "make", "model", *_NUMBERS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +126,20 @@ class Template:
             raise ValueError("is no template: it ends with {directory}, and a name has to follow")
         _check_weeks([piece for part in parts for piece in part if isinstance(piece, _Slot)])
         return cls(text, tuple(map(tuple, parts)))
+
+    @property
+    def needs_date(self) -> bool:
+        """Whether it says when a file was made."""
+        return any(slot.field == "taken" or slot.field in _DATES for slot in self._slots)
+
+    @property
+    def needs_tags(self) -> bool:
+        """Whether it says what stands inside a file, beside its date."""
+        return any(slot.field in _INSIDE for slot in self._slots)
+
+    @property
+    def _slots(self) -> list[_Slot]:
+        return [piece for part in self.parts for piece in part if isinstance(piece, _Slot)]
 
     def path(self, fields: Fields) -> bytes:
         """Name the place of one file, relative to the target."""
@@ -155,7 +193,7 @@ def _slots(written: str) -> Iterator[_Piece]:
         raise ValueError(f"is no template: {{{field}}} is more than a name; a field has no '.', '[' or '!'")
     if field == "taken":
         yield from _taken_slots(form or TAKEN_FORMAT)
-    elif field in _NUMBERS:
+    elif field in _DATES or field in _NUMBERS:
         if not _NUMBER_FORMAT.fullmatch(form):
             raise ValueError(f"is no template: {form!r} is no format of a number; write it like {{month:02d}}")
         yield _Slot(field, form)
@@ -212,8 +250,10 @@ def _check_weeks(slots: list[_Slot]) -> None:
 def _value(slot: _Slot, fields: Fields) -> str:
     if slot.field == "taken":
         return _in_one_part(fields.taken.strftime(slot.form))
+    if slot.field in _DATES:
+        return format(_DATES[slot.field](fields.taken), slot.form)
     if slot.field in _NUMBERS:
-        return format(_NUMBERS[slot.field](fields.taken), slot.form)
+        return format(_NUMBERS[slot.field](fields), slot.form)
     return _TEXTS[slot.field](fields)
 
 
@@ -224,6 +264,17 @@ def _name(fields: Fields) -> str:
 def _in_one_part(value: str) -> str:
     """Take from a value what would end a part, or cannot be written."""
     return _UNFIT.sub("_", value)
+
+
+def _said(value: str | None) -> str:
+    """What a file says of itself, as one part of a path that can be shown and typed."""
+    return "" if value is None else _in_one_part(_UNSEEN.sub(" ", value)).strip()
+
+
+def _number(value: str | None) -> int:
+    """The number before the slash of ``4/12``; 0 where there is none."""
+    found = re.match(r"\s*(\d{1,6})", value or "")
+    return int(found[1]) if found else 0
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -18,14 +18,31 @@ from mediasluice.errors import UsageError
 from mediasluice.model.events import EventType
 from mediasluice.model.files import FileState
 from mediasluice.model.flow import RootId
-from mediasluice.model.imports import Existing, ImportRules, Judgement, Scope
+from mediasluice.model.imports import COMPANION_ROLES, Existing, ImportRules, Judgement, Scope
 from mediasluice.model.paths import join
 
-IMPORT, PROCESSED = "import", "processed"
-"""What is to be done with a file: bring it to its target; set it aside, now that it is dealt with."""
+IMPORT, PROCESSED, FOLLOW, GIVE_WAY = "import", "processed", "follow", "give way"
+"""What is to be done with a file: bring it to its target; set it aside, now that it is dealt with; bring it to the one
+that it belongs to. To give way is a purpose of steps only: the version of a companion that is there leaves its name to
+the next one."""
 
 PENDING, IN_PLACE, STORED = "pending", "file", "path"
 """Where the bytes of an item are: nowhere yet, where its file is, at a path of their own."""
+
+
+class Known(NamedTuple):
+    """What whoever wants files judged knows of them.
+
+    ``duplicates``: an event says of them already that they are. ``companions``: by their names they mean nothing by
+    themselves, with how long [us] they wait for the one that they belong to until they are judged like any other;
+    ``None``: for ever. What the catalogue knows to belong to another file needs no mention.
+    """
+
+    duplicates: Collection[int] = ()
+    companions: Mapping[int, int | None] = {}
+
+
+_NOTHING = Known()
 
 
 class _Place(NamedTuple):
@@ -47,25 +64,34 @@ def judge(
     *,
     baseline: bool = False,
     by_hand: bool = False,
-    told: Collection[int] = (),
+    known: Known = _NOTHING,
 ) -> int | None:
     """Judge files that have no judgement at their present version; gives for how many something is to be done.
 
     ``baseline``: they were there before the root was watched. ``by_hand``: a person wants them, or the rules are others
-    now. ``told``: files of which an event says already that they are duplicates. ``None``: nothing was judged, because
-    the owner is no account any more.
+    now. ``None``: nothing was judged, because the owner is no account any more.
     """
     place = _place(ledger, root, rules)
     if place is None:
         return None
+    if by_hand:
+        files = [*files, *_followers(ledger, files)]  # a group is imported as one
     todo = 0
+    led, leading = _ties(ledger, files)
     for row, directory, judged in _rows(ledger, files):
-        if judged is not None and judged.version == row.version and not _is_open(judged.judgement, by_hand=by_hand):
+        if judged is not None and judged.version == row.version and not _is_open(judged, by_hand=by_hand):
             continue
         if baseline and rules.existing is Existing.BASELINE and not by_hand and judged is None:
             _write(ledger, row, Judgement.BASELINE, None, "it was there before its library was watched", None, at_us)
             continue
-        todo += _judge_one(ledger, place, row, directory, judged, at_us, is_told=row.id in told)
+        is_led = row.id in led
+        may_wait = row.id in known.companions and row.id not in leading
+        if (is_led or may_wait) and _needs_no_item(ledger, row, judged):
+            wait_us = 0 if is_led else known.companions[row.id]
+            _write(ledger, row, Judgement.COMPANION, None, None, FOLLOW, at_us, wait_us=wait_us)
+            todo += wait_us is not None
+            continue
+        todo += _judge_one(ledger, place, row, directory, judged, at_us, is_told=row.id in known.duplicates)
     ledger.flush()
     return todo
 
@@ -74,7 +100,8 @@ _OWN = (Judgement.IMPORTED, Judgement.PENDING, Judgement.REFUSED)
 """What a file is judged whose item, if it has one, is its own. A refused one had it before it was refused."""
 
 
-_AGAIN = "UPDATE judgement SET judgement = 'again', item = NULL, todo = NULL, due_us = ?"
+_ANEW = "judgement = 'again', item = NULL, todo = NULL"
+_AGAIN = f"UPDATE judgement SET {_ANEW}, due_us = ?"
 """With a time: to be judged again at once; without one: by the next pass."""
 
 
@@ -84,9 +111,42 @@ class _Judged(NamedTuple):
     item: int | None
 
 
-def _is_open(judgement: Judgement, *, by_hand: bool) -> bool:
+def _is_open(judged: _Judged, *, by_hand: bool) -> bool:
     """Whether a file may be judged again though it did not change."""
-    return judgement is Judgement.AGAIN or (by_hand and judgement in (Judgement.BASELINE, Judgement.REFUSED))
+    if judged.judgement is Judgement.COMPANION:
+        return by_hand and judged.item is None  # else it is where it belongs
+    return judged.judgement is Judgement.AGAIN or (
+        by_hand and judged.judgement in (Judgement.BASELINE, Judgement.REFUSED)
+    )
+
+
+def _followers(ledger: Ledger, files: Collection[int]) -> list[int]:
+    """Files that go by the names and places of these."""
+    query = "SELECT m.file FROM json_each(?) wanted CROSS JOIN member m ON m.follows = wanted.value"
+    found = [row[0] for row in ledger.connection.execute(query, (json.dumps(list(files)),)).fetchall()]
+    return sorted({*found} - {*files})
+
+
+def _ties(ledger: Ledger, files: Collection[int]) -> tuple[set[int], set[int]]:
+    """Those of these files that are known to be companions of another one, and those that are known to be none."""
+    query = (
+        "SELECT m.file, m.role, m.follows FROM json_each(?) wanted CROSS JOIN member m ON m.file = wanted.value"
+        " WHERE m.role IS NOT NULL"
+    )
+    found = ledger.connection.execute(query, (json.dumps(list(files)),)).fetchall()
+    led = {file for file, role, follows in found if role in COMPANION_ROLES and follows is not None}
+    return led, {file for file, role, _ in found if role not in COMPANION_ROLES}
+
+
+def _needs_no_item(ledger: Ledger, row: FileRow, judged: _Judged | None) -> bool:
+    """Whether a companion is no item of its own yet; a mere claim is given back."""
+    if judged is None or judged.judgement not in _OWN or judged.item is None:
+        return True
+    claimed = _pending_item(ledger, row.id)
+    if claimed is None or _is_under_way(ledger, claimed):
+        return False
+    _forget_item(ledger, claimed)
+    return True
 
 
 def _place(ledger: Ledger, root: RootId, rules: ImportRules) -> _Place | None:
@@ -207,14 +267,71 @@ def _write(
     reason: str | None,
     todo: str | None,
     at_us: int,
+    *,
+    wait_us: int | None = 0,
 ) -> None:
+    due_us = None if todo is None or wait_us is None else at_us + wait_us
     ledger.connection.execute(
         "INSERT INTO judgement (file, version, judgement, item, reason, todo, due_us, at_us)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET version = excluded.version,"
         " judgement = excluded.judgement, item = excluded.item, reason = excluded.reason, todo = excluded.todo,"
         " due_us = excluded.due_us, at_us = excluded.at_us",
-        (row.id, row.version, judgement.value, item, storable(reason), todo, at_us if todo else None, at_us),
+        (row.id, row.version, judgement.value, item, storable(reason), todo, due_us, at_us),
     )
+
+
+# -- companions ---------------------------------------------------------------------------------
+
+
+def regroup(ledger: Ledger, ties: Iterable[tuple[int, str | None, int | None]]) -> None:
+    """Files have another place in their group: (file, role, whom it follows).
+
+    What turns out to be a companion claims nothing any more, and goes to the one that it follows. What lost that before
+    it was there is judged anew. What is at its place stays there.
+    """
+    for file, role, follows in ties:
+        query = "SELECT judgement, item, todo FROM judgement WHERE file = ?"
+        found = ledger.connection.execute(query, (file,)).fetchone()
+        if found is None or _is_moving(ledger, file):
+            continue
+        judgement, item, todo = Judgement(found[0]), found[1], found[2]
+        is_companion = follows is not None and role in COMPANION_ROLES
+        if judgement is Judgement.COMPANION and item is None:
+            if todo is None and _was_brought(ledger, file):
+                continue
+            if is_companion:
+                ledger.connection.execute(
+                    f"UPDATE judgement SET todo = '{FOLLOW}', due_us = at_us, reason = NULL WHERE file = ?", (file,)
+                )
+            elif todo is not None:
+                ledger.connection.execute(f"UPDATE judgement SET {_ANEW}, due_us = at_us WHERE file = ?", (file,))
+        elif is_companion and judgement in (Judgement.PENDING, Judgement.DUPLICATE):
+            _turn(ledger, file, judgement)
+
+
+def _turn(ledger: Ledger, file: int, judgement: Judgement) -> None:
+    """What was taken for a file of its own is a companion. An item that has its bytes stays one."""
+    row = ledger.one("f.id = ? AND f.state = 'catalogued'", file)
+    if row is None:
+        return
+    at_us = ledger.connection.execute("SELECT at_us FROM judgement WHERE file = ?", (file,)).fetchone()[0]
+    if judgement is Judgement.PENDING:
+        claimed = _pending_item(ledger, file)
+        if claimed is None:
+            return
+        _forget_item(ledger, claimed)
+    _write(ledger, row, Judgement.COMPANION, None, None, FOLLOW, at_us)
+
+
+def _was_brought(ledger: Ledger, file: int) -> bool:
+    """Whether a companion was brought to the file that it belongs to."""
+    query = f"SELECT 1 FROM step WHERE file = ? AND purpose = '{FOLLOW}' AND state = 'done'"
+    return ledger.connection.execute(query, (file,)).fetchone() is not None
+
+
+def _is_moving(ledger: Ledger, file: int) -> bool:
+    query = "SELECT 1 FROM step WHERE file = ? AND state = 'open'"
+    return ledger.connection.execute(query, (file,)).fetchone() is not None
 
 
 # -- refused ------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mediasluice.catalogue.items import (
+    FOLLOW,
+    GIVE_WAY,
     IMPORT,
     IN_PLACE,
     PENDING,
@@ -24,16 +26,28 @@ from mediasluice.catalogue.items import (
     refuse_pending,
 )
 from mediasluice.catalogue.ledger import FileRow, Ledger, loaded, stored
+from mediasluice.catalogue.readings import capture_of
 from mediasluice.catalogue.record import write
 from mediasluice.catalogue.rows import storable
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey, FileState
 from mediasluice.model.flow import RootId
-from mediasluice.model.imports import Judgement, Mode
-from mediasluice.model.paths import split, text
+from mediasluice.model.imports import COMPANION_ROLES, SHOT_ROLES, Judgement, Mode
+from mediasluice.model.media import MEDIA_KINDS, Capture
+from mediasluice.model.paths import join, split, text
 
 MOVED_AWAY = "moved"
 """Reason of a file that is not at its path because we took it away: it is not missed."""
+
+
+_PARTS_MAX = 8  # chosen: one of them has its own name
+
+
+class Beside(NamedTuple):
+    """A file of the same group that is at its place already."""
+
+    name: bytes  # as it arrived
+    path: bytes  # where its bytes are now
 
 
 class Due(NamedTuple):
@@ -41,7 +55,7 @@ class Due(NamedTuple):
 
     file: int
     version: int
-    todo: str  # import | processed
+    todo: str  # import | processed | follow; of a step also: give way
     judgement: Judgement
     item: int | None
     place: str | None  # of the item's bytes
@@ -53,6 +67,14 @@ class Due(NamedTuple):
     state: FileState
     blake3: bytes
     kind: str
+    capture: Capture | None = None  # when it was made, once it was read
+    found: str | None = None  # what stands inside, see `model.media.from_json`
+    role: str | None = None  # in its group
+    follows: int | None = None  # the file by whose name and place it goes
+    master: Judgement | None = None  # on that one
+    beside: Beside | None = None  # by this one it goes: one that it follows, or that follows it or the same one
+    earlier: tuple[bytes, bytes] | None = None  # where an earlier version of a companion was brought, and its BLAKE3
+    parts: tuple[Beside, ...] = ()  # of the same disc, with their paths below the root as names
 
 
 class Planned(NamedTuple):
@@ -95,11 +117,33 @@ class Postponed(NamedTuple):
     next_us: int | None
 
 
+_READ_KINDS = ", ".join(f"'{kind}'" for kind in sorted(MEDIA_KINDS))
 _DUE = (
     "SELECT f.id, f.version, j.todo, j.judgement, j.item, i.place, a.name, d.root, d.path, f.name,"
-    " f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, c.blake3, f.kind"
+    " f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, c.blake3, f.kind,"
+    " cap.local, cap.offset_minutes, cap.source, cap.confidence, cap.rejected, rd.found,"
+    " m.role, m.follows, mj.judgement"
     " FROM {} CROSS JOIN file f ON f.id = j.file CROSS JOIN dir d ON d.id = f.dir"
     " LEFT JOIN content c ON c.id = f.content LEFT JOIN item i ON i.id = j.item LEFT JOIN account a ON a.id = i.owner"
+    " LEFT JOIN capture cap ON cap.file = f.id AND cap.version = f.version"
+    " LEFT JOIN reading rd ON rd.content = f.content LEFT JOIN member m ON m.file = f.id"
+    " LEFT JOIN judgement mj ON mj.file = m.follows"
+)
+# What is not read yet is not imported: where it goes, and with whom, is known only then.
+_IS_READ = f"(cap.file IS NOT NULL OR f.kind NOT IN ({_READ_KINDS}) OR j.todo = 'processed' OR f.state = 'missing')"
+
+
+# Whom a file follows goes first. Media do not wait for one that cannot be imported now: it comes beside them later.
+_IS_HELD = (
+    "EXISTS (SELECT 1 FROM file mf WHERE mf.id = m.follows AND mf.state = 'catalogued' AND mj.version = mf.version"
+    " AND mj.todo = 'import' AND mj.reason IS NULL)"
+)
+# A companion goes where the one that it belongs to is. One that lost it, or never had it, is due when its time is up.
+_MAY_FOLLOW = (
+    "(m.file IS NOT NULL AND m.follows IS NULL AND f.content IS NOT NULL"
+    " OR mj.judgement = 'imported' AND mj.todo IS NOT 'import'"
+    " OR mj.judgement = 'companion' AND mj.todo IS NOT 'follow'"
+    " OR mj.judgement = 'duplicate' AND mj.todo IS NULL)"
 )
 
 
@@ -107,21 +151,94 @@ def due(connection: sqlite3.Connection, roots: Sequence[RootId], now_us: int, li
     """What is to be done now in these roots, first come, first served; gone files among it, for :func:`close`."""
     found = connection.execute(
         f"{_DUE.format('judgement j')} WHERE j.todo IS NOT NULL AND j.due_us <= ? AND j.version = f.version"
-        " AND f.state IN ('catalogued', 'missing') AND d.root IN (SELECT value FROM json_each(?))"
+        f" AND f.state IN ('catalogued', 'missing') AND {_IS_READ} AND d.root IN (SELECT value FROM json_each(?))"
         " AND NOT EXISTS (SELECT 1 FROM step s WHERE s.file = j.file AND s.state = 'open')"
         # a copy is not set aside before the item that it is a copy of has bytes
         " AND NOT (j.todo = 'processed' AND j.judgement = 'duplicate' AND i.place IS 'pending')"
+        f" AND NOT (j.todo = 'import' AND {_IS_HELD}) AND (j.todo <> '{FOLLOW}' OR {_MAY_FOLLOW})"
+        " AND NOT (j.todo = 'processed' AND mj.todo IS NOT NULL)"  # a group is set aside together
         " ORDER BY j.due_us LIMIT ?",
         (now_us, json.dumps(list(roots)), limit),
     ).fetchall()
-    return [_due(row) for row in found]
+    return [_with_beside(connection, _due(row)) for row in found]
+
+
+def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
+    """What is due, with the place of a file of its group, if it goes by that."""
+    if due.role == "part" or (due.role == "primary" and due.follows is None):
+        due = due._replace(parts=_parts(connection, due.file))
+    if due.todo == FOLLOW:
+        query = (
+            "SELECT target, blake3 FROM step WHERE file = ? AND purpose = ? AND state = 'done' ORDER BY id DESC LIMIT 1"
+        )
+        due = due._replace(earlier=connection.execute(query, (due.file, FOLLOW)).fetchone())
+    if due.follows is None and due.role != "primary":
+        return due  # tracks of an album go where they say themselves
+    is_aside = due.todo == PROCESSED or due.master is Judgement.DUPLICATE
+    for file, name, path in _relatives(connection, due):
+        if due.role in COMPANION_ROLES and file != due.follows:
+            continue
+        if is_aside and (due.todo == PROCESSED or due.role in COMPANION_ROLES):
+            path = _brought(connection, file, PROCESSED)  # noqa: PLW2901 - another question, the same answer
+        elif path is None:
+            path = _brought(connection, file, FOLLOW)  # noqa: PLW2901
+        if path is not None:
+            return due._replace(beside=Beside(name, path))
+    return due
+
+
+def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, bytes, bytes | None]]:
+    """The files of a group by whose places one of them may go, with those places: the one that it follows first."""
+    shot = ", ".join(f"'{role}'" for role in sorted(SHOT_ROLES))
+    found = connection.execute(
+        "SELECT o.file, f.name, j.judgement, i.place, i.path, r.path, d.path FROM"
+        " (SELECT file, role FROM member WHERE file = :follows UNION"
+        f" SELECT file, role FROM member WHERE follows = :follows AND role IN ({shot}) UNION"
+        f" SELECT file, role FROM member WHERE follows = :file AND role IN ({shot})) o"
+        " CROSS JOIN file f ON f.id = o.file CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
+        " LEFT JOIN judgement j ON j.file = f.id LEFT JOIN item i ON i.id = j.item"
+        " WHERE o.file <> :file ORDER BY o.file IS NOT :follows, o.file",
+        {"file": due.file, "follows": due.follows},
+    ).fetchall()
+    result = []
+    for file, name, judgement, place, path, root, directory in found:
+        at = None
+        if judgement in (Judgement.IMPORTED, Judgement.DUPLICATE) and place == STORED:
+            at = path
+        elif judgement == Judgement.IMPORTED and place == IN_PLACE:
+            at = root.rstrip(b"/") + b"/" + join(directory, name)
+        result.append((file, name, at))
+    return result
+
+
+def _parts(connection: sqlite3.Connection, file: int) -> tuple[Beside, ...]:
+    """Some other parts of the same disc that are at their places, by their paths below the root."""
+    found = connection.execute(
+        "SELECT d.path, f.name, i.path FROM member own"
+        " CROSS JOIN member o ON o.master = own.master AND o.file <> own.file"
+        " CROSS JOIN file f ON f.id = o.file CROSS JOIN dir d ON d.id = f.dir"
+        " CROSS JOIN judgement j ON j.file = f.id CROSS JOIN item i ON i.id = j.item"
+        " WHERE own.file = ? AND (o.role = 'part' OR o.role = 'primary' AND own.role = 'part')"
+        f" AND j.judgement = 'imported' AND i.place = '{STORED}' ORDER BY o.file LIMIT {_PARTS_MAX}",
+        (file,),
+    ).fetchall()
+    return tuple(Beside(join(directory, name), path) for directory, name, path in found)
+
+
+def _brought(connection: sqlite3.Connection, file: int, purpose: str) -> bytes | None:
+    """Where a file was brought last for this purpose."""
+    query = "SELECT target FROM step WHERE file = ? AND purpose = ? AND state = 'done' ORDER BY id DESC LIMIT 1"
+    found = connection.execute(query, (file, purpose)).fetchone()
+    return None if found is None else bytes(found[0])
 
 
 def _due(row: Sequence[object]) -> Due:
-    file, version, todo, judgement, item, place, owner, root, directory, name, *key, state, blake3, kind = row
+    file, version, todo, judgement, item, place, owner, root, directory, name, *rest = row
+    key, (state, blake3, kind), capture, (found, role, follows, master) = rest[:4], rest[4:7], rest[7:12], rest[12:]
     return Due(
         file, version, todo, Judgement(judgement), item, place, owner, RootId(root), directory, name,  # type: ignore[arg-type]
-        loaded(*key), FileState(state), blake3 or b"", kind,  # type: ignore[arg-type]
+        loaded(*key), FileState(state), blake3 or b"", kind, capture_of(capture), found,  # type: ignore[arg-type]
+        role, follows, None if master is None else Judgement(master),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -137,7 +254,7 @@ def open_steps(ledger: Ledger, planned: Iterable[Planned], at_us: int) -> list[i
     for due, mode, source, target, _ in planned:
         still = ledger.connection.execute(
             "SELECT 1 FROM judgement WHERE file = ? AND version = ? AND todo = ? AND item IS ?",
-            (due.file, due.version, due.todo, due.item),
+            (due.file, due.version, FOLLOW if due.todo == GIVE_WAY else due.todo, due.item),
         ).fetchone()
         if still is None:
             ids.append(None)
@@ -187,19 +304,27 @@ def close(ledger: Ledger, ended: Iterable[Closed | Postponed], at_us: int) -> No
     """Note how things ended, with all that follows from it."""
     for one in ended:
         if isinstance(one, Closed):
+            _end_step(ledger, one, at_us)
+            if one.due.todo == GIVE_WAY:
+                continue  # its file is still to be brought
+            if one.due.todo == FOLLOW:
+                _join(ledger, one, at_us)
             _close_done(ledger, one, at_us)
         else:
             _close_undone(ledger, one, at_us)
     ledger.flush()
 
 
-def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
-    run, due = ledger.connection.execute, one.due
+def _end_step(ledger: Ledger, one: Closed, at_us: int) -> None:
     if one.step is not None:
-        run(
+        ledger.connection.execute(
             "UPDATE step SET state = 'done', mode = ?, note = ?, ended_us = ? WHERE id = ?",
             (one.mode, storable(one.note), at_us, one.step),
         )
+
+
+def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
+    run, due = ledger.connection.execute, one.due
     row = ledger.one("f.id = ?", due.file)
     item = None
     if due.item is not None:  # it may have been deleted meanwhile: its bytes stay where they were brought
@@ -212,7 +337,7 @@ def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
         if row is not None:
             what = EventType.ITEM_IMPORTED if due.place == PENDING else EventType.ITEM_UPDATED
             ledger.tell(what, row, at_us, data=json.dumps({**one.data, "title": item[0], "state": item[1]}))
-    else:
+    elif due.todo == PROCESSED:
         run(
             f"UPDATE item SET place = '{STORED}', path = ? WHERE id = ? AND file = ? AND place = '{IN_PLACE}'",
             (one.path, due.item, due.file),
@@ -232,6 +357,24 @@ def _close_done(ledger: Ledger, one: Closed, at_us: int) -> None:
         # A link changes the time of the original: by this it is known as unchanged.
         ledger.touch(row.dir)
         run("UPDATE file SET ctime_ns = ? WHERE id = ?", (stored(one.source).ctime_ns, row.id))
+
+
+def _join(ledger: Ledger, one: Closed, at_us: int) -> None:
+    """A companion is where it belongs: it counts to the item of the file that it follows."""
+    found = ledger.connection.execute(
+        "SELECT i.id, j.judgement, i.title FROM member m CROSS JOIN judgement j ON j.file = m.follows"
+        " CROSS JOIN item i ON i.id = j.item WHERE m.file = ?",
+        (one.due.file,),
+    ).fetchone()
+    row = ledger.one("f.id = ?", one.due.file)
+    if found is None or found[1] == Judgement.DUPLICATE or row is None:
+        return  # it was set aside with a copy, or its item is deleted
+    ledger.connection.execute(
+        "UPDATE judgement SET item = ? WHERE file = ? AND version = ? AND judgement = 'companion'",
+        (found[0], one.due.file, one.due.version),
+    )
+    data = {**one.data, "item": found[0], "title": found[2]}
+    ledger.tell(EventType.ITEM_JOINED, row, at_us, data=json.dumps(data))
 
 
 def _path(ledger: Ledger, row: FileRow | None) -> bytes | None:
@@ -302,7 +445,7 @@ def _close_undone(ledger: Ledger, one: Postponed, at_us: int) -> None:
         )
     elif due.state is FileState.MISSING:
         cancel(ledger, [due.file])
-    elif due.todo == PROCESSED:  # it is dealt with; only its place is not what was wished
+    elif due.todo in (PROCESSED, FOLLOW):  # it is dealt with; only its place is not what was wished
         run(
             "UPDATE judgement SET todo = NULL, due_us = NULL, reason = ? WHERE file = ?",
             (storable(one.reason), due.file),

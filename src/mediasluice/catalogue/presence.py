@@ -245,7 +245,7 @@ def prune(ledger: Ledger, before_us: int) -> int:
     """Forget files that are missing since before that time; gives how many. Their events stay."""
     values = (before_us,)
     chosen = "state = 'missing' AND gone_us IS NOT NULL AND gone_us < ?"
-    for table in ("file_version", "judgement"):
+    for table in ("file_version", "judgement", "capture", "member", "kin", "unread"):
         ledger.connection.execute(f"DELETE FROM {table} WHERE file IN (SELECT id FROM file WHERE {chosen})", values)
     return ledger.connection.execute(f"DELETE FROM file WHERE {chosen}", values).rowcount
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mediasluice.model.files import ChangeKey, FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.imports import Judgement
+from mediasluice.model.media import Capture
 from mediasluice.model.roots import RootIdentity, RootState, WatchMode
 
 
@@ -135,6 +136,16 @@ class Known(NamedTuple):
     links: int
 
 
+class Inside(NamedTuple):
+    """What the second pass found out about a file. ``found``: a reading as ``model.media`` writes it."""
+
+    found: str | None
+    capture: Capture | None
+    master: int | None  # the file that its group is named by
+    role: str | None
+    waits: str | None  # why it could not be read yet
+
+
 class FileLine(NamedTuple):
     """A file as it is listed."""
 
@@ -150,6 +161,7 @@ class FileLine(NamedTuple):
     xxh128: bytes | None
     links: int
     version: int
+    inside: Inside | None = None
 
 
 class Copy(NamedTuple):

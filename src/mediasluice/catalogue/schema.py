@@ -280,6 +280,102 @@ ground = Table(
 )
 """On which file systems targets and processed directories lie: elsewhere, nothing is written there."""
 
+reading = Table(
+    "reading",
+    METADATA,
+    Column("content", _ID, ForeignKey("content.id"), primary_key=True),
+    Column("version", Integer, nullable=False),  # of the readers; an older one is read anew in the background
+    Column("state", Text, nullable=False),  # read | refused | timed out | crashed: not tried again by this version
+    Column("found", Text, nullable=False),  # a JSON object, as `model.media.to_json` writes it
+    Column("pair", Text),  # what both halves of a Live Photo carry
+    Column("at_us", BigInteger, nullable=False),
+)
+"""What the readers found inside a content: read once, wherever it lies."""
+_partial("reading_pair", reading.c.pair, where="pair IS NOT NULL")
+
+capture = Table(
+    "capture",
+    METADATA,
+    Column("file", _ID, primary_key=True),
+    Column("version", Integer, nullable=False),  # of the file, that it was worked out for
+    Column("local", Text, nullable=False),  # YYYY-MM-DDTHH:MM:SS
+    Column("offset_minutes", Integer),  # east of UTC; NULL: not known
+    Column("source", Text, nullable=False),
+    Column("confidence", Text, nullable=False),
+    Column("rejected", Text),  # a JSON list: why the sources before it were passed over
+)
+"""When the present version of a file was made."""
+
+member = Table(
+    "member",
+    METADATA,
+    Column("file", _ID, primary_key=True),
+    Column("home", _ID, ForeignKey("dir.id"), nullable=False),  # the directory with whose files it is compared
+    Column("master", _ID),  # the file that its group is named by; NULL: it is alone
+    Column("role", Text),
+    Column("follows", _ID),  # the file whose name and place it goes by
+)
+"""Which files belong together."""
+_partial("member_master", member.c.master, where="master IS NOT NULL")
+_partial("member_follows", member.c.follows, where="follows IS NOT NULL")
+
+kin = Table(
+    "kin",
+    METADATA,
+    Column("home", _ID, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("file", _ID, primary_key=True),
+    sqlite_with_rowid=False,
+)
+"""Files that may belong together share a key in their home; a file has few keys."""
+Index("kin_file", kin.c.file)
+
+unread = Table(
+    "unread",
+    METADATA,
+    Column("file", _ID, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+"""Files that could not be read, for a reason that may pass."""
+
+product = Table(
+    "product",
+    METADATA,
+    Column("what", Text, primary_key=True),  # preview | essence | likeness
+    Column("content", _ID, ForeignKey("content.id"), primary_key=True),
+    Column("version", Integer, nullable=False),  # of what makes it; an older one is made anew
+    Column("state", Text, nullable=False),  # made | refused | timed out | crashed: not tried again by this version
+    Column("reason", Text),
+    sqlite_with_rowid=False,
+)
+"""What was made of a content beside its reading."""
+
+stream = Table(
+    "stream",
+    METADATA,
+    Column("content", _ID, ForeignKey("content.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("type", Text, nullable=False),  # audio | video | samples
+    Column("codec", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # of its packets, or the MD5 of its samples
+    Column("duration", Float),  # seconds
+    sqlite_with_rowid=False,
+)
+"""The essence of a content: equal ones play the same, whatever container they lie in."""
+Index("stream_digest", stream.c.digest)
+
+likeness = Table(
+    "likeness",
+    METADATA,
+    Column("content", _ID, ForeignKey("content.id"), primary_key=True),
+    Column("pictures", LargeBinary),  # perceptual hashes, 8 bytes each, big endian: of a picture, or of a film's scenes
+    Column("sound", LargeBinary),  # as Chromaprint gives it
+    Column("duration", Float),  # seconds
+)
+"""What a content looks and sounds like."""
+
 
 def schema_sql() -> str:
     """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""

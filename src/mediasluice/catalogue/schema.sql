@@ -1,12 +1,23 @@
 PRAGMA application_id = 1397511491;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE account (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     at_us BIGINT NOT NULL,
     UNIQUE (name)
+);
+
+CREATE TABLE capture (
+    file INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    local TEXT NOT NULL,
+    offset_minutes INTEGER,
+    source TEXT NOT NULL,
+    confidence TEXT NOT NULL,
+    rejected TEXT,
+    PRIMARY KEY (file)
 );
 
 CREATE TABLE content (
@@ -25,6 +36,15 @@ CREATE TABLE ground (
     filesystem BLOB NOT NULL,
     PRIMARY KEY (path)
 ) WITHOUT ROWID;
+
+CREATE TABLE kin (
+    home INTEGER NOT NULL,
+    "key" BLOB NOT NULL,
+    file INTEGER NOT NULL,
+    PRIMARY KEY (home, "key", file)
+) WITHOUT ROWID;
+
+CREATE INDEX kin_file ON kin (file);
 
 CREATE TABLE library (
     id INTEGER NOT NULL,
@@ -62,6 +82,14 @@ CREATE INDEX step_file ON step (file);
 
 CREATE INDEX step_open ON step (id) WHERE state = 'open';
 
+CREATE TABLE unread (
+    file INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    due_us BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (file)
+);
+
 CREATE TABLE digest (
     blake3 BLOB NOT NULL,
     content INTEGER NOT NULL,
@@ -94,6 +122,38 @@ CREATE INDEX item_file ON item (file);
 
 CREATE INDEX item_path ON item (path) WHERE path IS NOT NULL;
 
+CREATE TABLE likeness (
+    content INTEGER NOT NULL,
+    pictures BLOB,
+    sound BLOB,
+    duration FLOAT,
+    PRIMARY KEY (content),
+    FOREIGN KEY(content) REFERENCES content (id)
+);
+
+CREATE TABLE product (
+    what TEXT NOT NULL,
+    content INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    PRIMARY KEY (what, content),
+    FOREIGN KEY(content) REFERENCES content (id)
+) WITHOUT ROWID;
+
+CREATE TABLE reading (
+    content INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    found TEXT NOT NULL,
+    pair TEXT,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (content),
+    FOREIGN KEY(content) REFERENCES content (id)
+);
+
+CREATE INDEX reading_pair ON reading (pair) WHERE pair IS NOT NULL;
+
 CREATE TABLE root (
     id INTEGER NOT NULL,
     library INTEGER NOT NULL,
@@ -109,6 +169,19 @@ CREATE TABLE root (
     FOREIGN KEY(library) REFERENCES library (id),
     UNIQUE (path)
 );
+
+CREATE TABLE stream (
+    content INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    codec TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    duration FLOAT,
+    PRIMARY KEY (content, number),
+    FOREIGN KEY(content) REFERENCES content (id)
+) WITHOUT ROWID;
+
+CREATE INDEX stream_digest ON stream (digest);
 
 CREATE TABLE dir (
     id INTEGER NOT NULL,
@@ -219,6 +292,20 @@ CREATE INDEX file_missing ON file (dir, name) WHERE state = 'missing';
 
 CREATE UNIQUE INDEX file_path ON file (dir, name) WHERE state <> 'missing';
 
+CREATE TABLE member (
+    file INTEGER NOT NULL,
+    home INTEGER NOT NULL,
+    master INTEGER,
+    role TEXT,
+    follows INTEGER,
+    PRIMARY KEY (file),
+    FOREIGN KEY(home) REFERENCES dir (id)
+);
+
+CREATE INDEX member_follows ON member (follows) WHERE follows IS NOT NULL;
+
+CREATE INDEX member_master ON member (master) WHERE master IS NOT NULL;
+
 CREATE TABLE file_version (
     file INTEGER NOT NULL,
     version INTEGER NOT NULL,
@@ -233,4 +320,4 @@ CREATE TABLE file_version (
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0002');
+INSERT INTO alembic_version VALUES ('0003');

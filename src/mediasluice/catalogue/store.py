@@ -16,11 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mediasluice.catalogue import items, journal, presence
+from mediasluice.catalogue import items, journal, presence, products, readings
 from mediasluice.catalogue.connect import copy_database, translated
 from mediasluice.catalogue.journal import Closed, Planned, Postponed
 from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
+from mediasluice.catalogue.products import Likeness, Product, Streams
+from mediasluice.catalogue.readings import Place, Read, Tie, Timed, Unread
 from mediasluice.catalogue.record import record
 from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed, storable
 from mediasluice.errors import UsageError
@@ -319,10 +321,14 @@ class Catalogue:
         baseline: bool = False,
         by_hand: bool = False,
         told: Collection[int] = (),
+        companions: Mapping[int, int | None] | None = None,
     ) -> int | None:
         """Judge files by the rules of their library; see ``items``. Gives for how many something is to be done."""
         with self.transaction():
-            return items.judge(self._ledger, root, rules, files, at_us, baseline=baseline, by_hand=by_hand, told=told)
+            return items.judge(
+                self._ledger, root, rules, files, at_us,
+                baseline=baseline, by_hand=by_hand, known=items.Known(told, companions or {}),
+            )  # fmt: skip
 
     def refuse(self, rows: Sequence[Observed], at_us: int) -> None:
         """Judge files of an importing library that are not read: unwanted ones and junk."""
@@ -380,6 +386,53 @@ class Catalogue:
         """Remove an account that owns nothing."""
         with self.transaction():
             items.remove_account(self._ledger, name)
+
+    # -- the second pass --------------------------------------------------------------------------
+
+    def save_readings(
+        self,
+        read: Sequence[Read],
+        seen: Sequence[Place],
+        left: Sequence[Unread],
+        at_us: int,
+    ) -> None:
+        """Keep readings of contents, and where their files are; see ``readings``."""
+        with self.transaction():
+            readings.save(self._ledger, read, seen, left, at_us)
+
+    def relate(
+        self,
+        ties: Sequence[Tie],
+        timed: Sequence[Timed],
+        upto: int | None,
+        seen: Sequence[Place] = (),
+        gone: Collection[int] = (),
+    ) -> None:
+        """Keep groups and capture times; events up to ``upto``, and these files, are dealt with."""
+        with self.transaction():
+            readings.relate(self._ledger, ties, timed, upto, seen, gone)
+
+    def save_products(
+        self,
+        what: str,
+        version: int,
+        made: Sequence[Product],
+        streams: Sequence[Streams],
+        likenesses: Sequence[Likeness],
+    ) -> None:
+        """Keep what was made of contents; see ``products``."""
+        with self.transaction():
+            products.save(self._connection, what, version, made, streams, likenesses)
+
+    def forget_products(self, what: str, contents: Collection[int]) -> None:
+        """A product of these contents is there no more."""
+        with self.transaction():
+            products.forget(self._connection, what, contents)
+
+    def retry_readings(self, root: RootId) -> None:
+        """What could not be read in a root is tried at once."""
+        with self.transaction():
+            readings.retry(self._connection, root)
 
     # -- the rest ---------------------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from mediasluice.catalogue import journal
+from mediasluice.catalogue import journal, products, readings
 from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.connect import translated
 from mediasluice.catalogue.items import IN_PLACE
@@ -26,11 +26,14 @@ from mediasluice.catalogue.journal import Due, Open
 from mediasluice.catalogue.ledger import DISK, loaded
 from mediasluice.catalogue.opening import open_reader
 from mediasluice.catalogue.presence import BELOW, below
+from mediasluice.catalogue.products import Holder, Lack, Likeness, Search, Streams
+from mediasluice.catalogue.readings import Relative, Subject
 from mediasluice.catalogue.rows import (
     Copy,
     DuplicateGroup,
     DuplicateTotals,
     FileLine,
+    Inside,
     ItemLine,
     Judged,
     Known,
@@ -57,8 +60,11 @@ _SIGNATURES = Rows(
 )
 _FILES = (
     "SELECT f.id, l.name, r.path, d.path, f.name, f.size, f.mtime_ns, f.kind, f.state, f.reason, c.blake3, c.xxh128,"
-    " f.links, f.version FROM file f CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
+    " f.links, f.version, rd.found, u.reason, m.master, m.role, cap.local, cap.offset_minutes, cap.source,"
+    " cap.confidence, cap.rejected FROM file f CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
     " CROSS JOIN library l ON l.id = r.library LEFT JOIN content c ON c.id = f.content"
+    " LEFT JOIN reading rd ON rd.content = f.content LEFT JOIN unread u ON u.file = f.id"
+    " LEFT JOIN member m ON m.file = f.id LEFT JOIN capture cap ON cap.file = f.id AND cap.version = f.version"
 )
 _EVENTS = (
     "SELECT e.seq, e.type, e.at_us, l.name, r.path, d.path, e.name, old_r.path, old_d.path, e.old_name, e.size,"
@@ -77,6 +83,16 @@ _TYPES = {kind.value: kind for kind in EventType}
 _MORE_DIGESTS = ("sha256", "md5", "sha1")  # in the data of an event where somebody asked for them
 _MOVED_AWAY = f"(f.state = 'missing' AND f.reason IS '{journal.MOVED_AWAY}')"
 _COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
+
+
+class Master(NamedTuple):
+    """The file by whose name and place another one goes, and what its library says of it."""
+
+    path: bytes
+    role: str  # of the one that goes by it
+    judgement: Judgement | None
+    item: int | None
+    reason: str | None
 
 
 class View:
@@ -195,6 +211,92 @@ class View:
         found = self._run("SELECT root, directory, extension, quiet_s FROM learned")
         return {(root, directory, extension): quiet_s for root, directory, extension, quiet_s in found}
 
+    # -- for the second pass ----------------------------------------------------------------------
+
+    def enriched(self) -> int:
+        """The event up to which the second pass is done."""
+        with translated(self._file):
+            return readings.cursor(self._connection)
+
+    def following(self, after: int, limit: int, extensions: frozenset[str]) -> tuple[int, list[Subject]]:
+        """The media that the next events are about, and the last of those events; see ``readings.of_media``."""
+        with translated(self._file):
+            return readings.following(self._connection, after, limit, extensions)
+
+    def subjects(self, files: Collection[int], extensions: frozenset[str]) -> list[Subject]:
+        """Those of these files that are media, as the second pass looks at them."""
+        with translated(self._file):
+            return readings.subjects(self._connection, files, extensions)
+
+    def unread(self, roots: Collection[RootId], now_us: int, limit: int) -> list[Subject]:
+        """Files of these roots that are to be read again now."""
+        with translated(self._file):
+            return readings.unread(self._connection, roots, now_us, limit)
+
+    def outdated(self, version: int, after: int, limit: int) -> tuple[int, list[Subject]]:
+        """Files of contents that older readers read, after that content, and the last of these."""
+        with translated(self._file):
+            return readings.outdated(self._connection, version, after, limit)
+
+    def relatives(self, kin: Collection[tuple[int, bytes]]) -> list[Relative]:
+        """Files that share one of these keys, (home, key), or share one with one that does, and so on."""
+        with translated(self._file):
+            return readings.relatives(self._connection, kin)
+
+    def kin_of(self, files: Collection[int]) -> set[tuple[int, bytes]]:
+        """The keys by which the second pass knows these files, with their homes."""
+        with translated(self._file):
+            return readings.kin_of(self._connection, files)
+
+    def lacking(self, search: Search, roots: Collection[RootId], *, of_items: bool) -> list[Lack]:
+        """Contents without a product that these roots hold; see ``products``."""
+        with translated(self._file):
+            return products.lacking(self._connection, search, roots, of_items=of_items)
+
+    def stored_lacking(self, search: Search) -> list[Lack]:
+        """Contents of items without a product that only their target has."""
+        with translated(self._file):
+            return products.stored_lacking(self._connection, search)
+
+    def contents_told(self, after: int, limit: int, *, of_items: bool) -> tuple[int, list[int]]:
+        """The contents that the next events brought, and the last of these events."""
+        with translated(self._file):
+            return products.told(self._connection, after, limit, of_items=of_items)
+
+    def shared_streams(self) -> list[Streams]:
+        """The streams of all contents that share one with another content."""
+        with translated(self._file):
+            return list(products.shared_streams(self._connection))
+
+    def count_lacking(self, search: Search, roots: Collection[RootId]) -> int:
+        """How many contents :meth:`lacking` would give altogether."""
+        with translated(self._file):
+            return products.count_lacking(self._connection, search, roots)
+
+    def products(self, blake3: bytes) -> dict[str, tuple[str, str | None]]:
+        """State and reason of what was made of a content, by product."""
+        with translated(self._file):
+            return products.of_content(self._connection, blake3)
+
+    def made(self, what: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Contents after that one of which a product was made, with their BLAKE3."""
+        with translated(self._file):
+            return products.made(self._connection, what, after, limit)
+
+    def likenesses(self, kind: Kind) -> Iterator[Likeness]:
+        """What the present contents of a kind look and sound like, by duration."""
+        with translated(self._file):
+            contents = products.likely(self._connection, kind)
+        for start in range(0, len(contents), 500):
+            with translated(self._file):
+                page = products.likenesses(self._connection, contents[start : start + 500])
+            yield from page
+
+    def holders(self, contents: Collection[int]) -> list[Holder]:
+        """The files that hold these contents."""
+        with translated(self._file):
+            return products.holders(self._connection, contents)
+
     # -- lists ------------------------------------------------------------------------------------
 
     def roots(self) -> list[RootRow]:
@@ -247,6 +349,14 @@ class View:
             (root, after, limit),
         )
         return [row[0] for row in found]
+
+    def named(self, files: Collection[int]) -> list[tuple[int, bytes, bytes, Kind]]:
+        """(id, directory, name, kind) of files."""
+        query = (
+            "SELECT f.id, d.path, f.name, f.kind FROM json_each(?) wanted CROSS JOIN file f ON f.id = wanted.value"
+            " CROSS JOIN dir d ON d.id = f.dir"
+        )
+        return [(*row[:3], Kind(row[3])) for row in self._run(query, (json.dumps(list(files)),))]
 
     def judged_again(self, root: RootId, after: int, limit: int, *, at_once: bool) -> list[int]:
         """Files of a root that are to be judged again, by id, after that id; or those that are to be at once."""
@@ -315,6 +425,21 @@ class View:
         line = next(self.items(item), None) if item is not None else None
         return Judged(Judgement(judgement), reason, item, line and line.path, todo, due_us)
 
+    def master(self, file: int) -> Master | None:
+        """The file that a file follows in its group."""
+        found = self._run(
+            "SELECT r.path, d.path, f.name, m.role, j.judgement, j.item, j.reason FROM member m"
+            " CROSS JOIN file f ON f.id = m.follows CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
+            " LEFT JOIN judgement j ON j.file = f.id WHERE m.file = ?",
+            (file,),
+        )
+        if not found:
+            return None
+        root, directory, name, role, judgement, item, reason = found[0]
+        return Master(
+            _absolute(root, directory, name), role, None if judgement is None else Judgement(judgement), item, reason
+        )
+
     def steps(self, file: int) -> list[StepLine]:
         """What was done with the bytes of a file, oldest first."""
         found = self._run(
@@ -323,6 +448,12 @@ class View:
             (file,),
         )
         return [StepLine(*row) for row in found]
+
+    def brought(self, path: bytes) -> tuple[int, str, bytes] | None:
+        """What was brought to a path last, which is not asked for often: its file, for what purpose, and from where."""
+        query = "SELECT file, purpose, source FROM step WHERE target = ? AND state = 'done' ORDER BY id DESC LIMIT 1"
+        found = self._run(query, (path,))
+        return (found[0][0], found[0][1], found[0][2]) if found else None
 
     def account(self, name: str) -> int | None:
         """The id of the account of this name."""
@@ -488,7 +619,11 @@ def _above(root: bytes, directory: bytes) -> bytes:
 def _file_line(row: Sequence[Any]) -> FileLine:
     number, library, root, directory, name, size, mtime_ns, kind, state, *rest = row
     path = _absolute(root, directory, name)
-    return FileLine(number, library, path, size, mtime_ns, Kind(kind), FileState(state), *rest)
+    found, waits, master, role, *capture = rest[5:]
+    known = found is not None or waits is not None or master is not None or capture[0] is not None
+    inside = Inside(found, readings.capture_of(capture), master, role, waits) if known else None
+    line = FileLine(number, library, path, size, mtime_ns, Kind(kind), FileState(state), *rest[:5])
+    return line._replace(inside=inside)
 
 
 def _item_line(row: Sequence[Any]) -> ItemLine:

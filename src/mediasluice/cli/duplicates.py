@@ -2,6 +2,7 @@
 
 With folders everything is read now: nothing is stored, no file has to be settled, no catalogue and no service
 is needed. Without them the catalogue answers. Several names of one inode are one copy; a group has two.
+``--essence`` and ``--similar`` ask for other bytes that play, look or sound the same: see ``cli/alike.py``.
 """
 
 from __future__ import annotations
@@ -30,12 +31,32 @@ def duplicates(
         list[str] | None,
         typer.Argument(metavar="DIR", help="Folders to compare now; nothing named: what the catalogue knows."),
     ] = None,
+    essence: Annotated[
+        bool,
+        typer.Option(
+            "--essence",
+            help="Instead, media that play the same from other bytes: another container, other tags, another lossless"
+            " codec. Never a reason to delete one of them.",
+        ),
+    ] = False,
+    similar: Annotated[
+        bool,
+        typer.Option(
+            "--similar",
+            help="Instead, pictures, films and sounds that look or sound alike. A guess, and never a reason to delete"
+            " one of them.",
+        ),
+    ] = False,
 ) -> int:
     """List files that have the same content, compared over their whole length.
 
     Ends with 3 when some files could not be read.
     """
     call: Call = ctx.obj
+    if essence or similar:
+        from mediasluice.cli.alike import report_alike
+
+        return report_alike(call, directories or (), essence=essence, similar=similar)
     if directories:
         return report_folders(directories, json=call.json, quiet=call.quiet)
     return _catalogued(call)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediasluice.cli.events import event_row
+from mediasluice.cli.inside import inside_lines, inside_row
 from mediasluice.cli.items import item_row, origin_of, step_line, step_row
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import json_line, local_time, moment, say, shown
@@ -28,8 +29,11 @@ from mediasluice.model.roots import Library, RootState
 
 if TYPE_CHECKING:
     from mediasluice.catalogue.rows import FileLine, ItemLine, Judged, RootRow, StepLine
+    from mediasluice.catalogue.view import Master, View
 
 app = typer.Typer(add_completion=False)
+
+FOLLOW = "follow"  # what is to be done, see `catalogue.items`: that would load half of the program
 
 _WHAT_COMES = {
     FileState.SETTLING: "it is looked at again by itself, and taken when it is complete",
@@ -83,7 +87,7 @@ class Known:
 
     ``live``: the service's answer; ``mode``: the type of what lies there; ``judged``: what an importing library says of
     it; ``item``: what it became, or is a duplicate of, or whose bytes lie there (``is_stored``), and where those came
-    from.
+    from; ``master``: the file by whose name and place it goes; ``brought``: what an import put here that is no item.
     """
 
     path: bytes
@@ -99,6 +103,8 @@ class Known:
     is_stored: bool = False
     came_from: bytes | None = None
     steps: Sequence[StepLine] = ()
+    master: Master | None = None
+    brought: str | None = None
 
 
 @app.command(cls=Command)
@@ -112,6 +118,7 @@ def explain(
     verdict = judge(known)
     if call.json:
         more = {
+            **inside_row(None if known.line is None else known.line.inside),
             "history": [event_row(event) for event in known.history],
             "judgement": known.judged and judgement_row(known, known.judged),
             "item": known.item and item_row(known.item) | {"came_from": known.came_from and text(known.came_from)},
@@ -146,23 +153,42 @@ def look_up(call: Call, data: Path, path: bytes) -> Known:
         item = view.item_at(path)
         is_stored = item is not None
         judged = None if line is None else view.judged(line.id)
+        master = None if line is None else view.master(line.id)
         if item is None and judged is not None and judged.item is not None:
             item = next(view.items(judged.item), None)
+        is_known = item is not None or line is not None or mode is None
+        brought = None if is_known else _brought(view, path)
         origin = None if item is None else origin_of(view, item)
         steps = view.steps(line.id) if line is not None else origin.steps if origin is not None else ()
     source = None if origin is None else origin.source
     return Known(
-        path, library, root, line, history, live, is_running, mode, judged, item, is_stored, source, steps
+        path, library, root, line, history, live, is_running, mode, judged, item, is_stored, source, steps, master,
+        brought,
     )  # fmt: skip
+
+
+_BROUGHT = {
+    FOLLOW: "this came along with the file that it belongs to",
+    "give way": "this is an earlier version",
+}
+
+
+def _brought(view: View, path: bytes) -> str | None:
+    """What an import brought to a path, in words."""
+    found = view.brought(path)
+    if found is None or found[1] not in _BROUGHT:
+        return None
+    file, purpose, source = found
+    master = view.master(file)
+    of = "" if master is None else f", {master.role} of {text(master.path)}"
+    return f"{_BROUGHT[purpose]}{of}; it came from {text(source)}"
 
 
 def judge(known: Known) -> Verdict:
     """Decide what is said of a path, in the order of the pipeline: outside, ignored, recorded."""
     folder = text(split(known.path)[0] or b"/")
-    if known.is_stored and known.item is not None and (known.line is None or known.line.state is FileState.MISSING):
-        where = f", which came from {text(known.came_from)}" if known.came_from else ""
-        reason = f"here are the bytes of item {known.item.id} ({known.item.title!r}){where}"
-        return Verdict("item", None, reason, f"nothing; see: sluice items show {known.item.id}")
+    if (verdict := _imported_here(known)) is not None:
+        return verdict
     if known.library is None:
         if known.line is None:
             return Verdict("outside", None, "it lies in no library", f"watch its folder: sluice run {folder}")
@@ -186,6 +212,15 @@ def judge(known: Known) -> Verdict:
     if known.mode != stat.S_IFREG:
         return Verdict("ignored", "only files are taken", _WHAT_IT_IS.get(known.mode, "no file"), "nothing")
     return Verdict("unseen", None, "it is there and was not noticed yet", f"look at it now: sluice scan {folder}")
+
+
+def _imported_here(known: Known) -> Verdict | None:
+    """What is said of a path where an import put something."""
+    if known.is_stored and known.item is not None and (known.line is None or known.line.state is FileState.MISSING):
+        where = f", which came from {text(known.came_from)}" if known.came_from else ""
+        reason = f"here are the bytes of item {known.item.id} ({known.item.title!r}){where}"
+        return Verdict("item", None, reason, f"nothing; see: sluice items show {known.item.id}")
+    return None if known.brought is None else Verdict("companion", None, known.brought, "nothing")
 
 
 def _left_out(library: Library, path: bytes, rule: str) -> Verdict:
@@ -233,7 +268,7 @@ def _recorded(known: Known, line: FileLine) -> Verdict:
         reason, what_comes = f"moved to {text(there)}", f"see: sluice explain {text(there)}"
         if known.judged is not None:
             words, rule = judged_words(known, known.judged), _rule_of(known, known.judged)
-            reason = words if there == known.judged.item_path else f"{words}; {reason}"
+            reason = words if text(there) in words else f"{words}; {reason}"
             what_comes = what_comes if known.item is None else f"nothing; see: sluice items show {known.item.id}"
         return Verdict("moved", rule, reason, what_comes)
     elif line.state is FileState.MISSING:
@@ -275,6 +310,26 @@ def judged_words(known: Known, judged: Judged) -> str:
             return judged.reason or "it was there before its library was watched"
         case Judgement.AGAIN:
             return "the item of its content was deleted"
+        case Judgement.COMPANION:
+            return _companion_words(known, judged)
+
+
+def _companion_words(known: Known, judged: Judged) -> str:
+    """Where a file is that means nothing by itself, or what it waits for."""
+    master = known.master
+    brought = [step.target for step in known.steps if step.purpose == FOLLOW and step.state == "done"]
+    if master is None:
+        words = "it belongs to another file, by its name"
+        return f"{words}, and went with it to {text(brought[-1])}" if brought else f"{words}, which is not here yet"
+    item = "" if master.item is None else f" (item {master.item})"
+    words = f"{master.role} of {text(master.path)}{item}"
+    if brought:
+        return f"{words}; went with it to {text(brought[-1])}"
+    if judged.todo == FOLLOW and master.judgement in _NOT_IMPORTED:
+        return f"{words}; waits, because that is not imported: {master.reason}"
+    if judged.todo == FOLLOW:
+        return f"{words}; goes with it" + (f", waits because {judged.reason}" if judged.reason else "")
+    return f"{words}; stays where it is" + (f": {judged.reason}" if judged.reason else ", like that")
 
 
 def _rule_of(known: Known, judged: Judged) -> str | None:
@@ -289,8 +344,18 @@ def _rule_of(known: Known, judged: Judged) -> str | None:
             return "existing: baseline"
         case Judgement.REFUSED:
             return judged.reason
+        case Judgement.COMPANION:
+            return "companion"
         case Judgement.AGAIN:
             return None
+
+
+_NOT_IMPORTED = (Judgement.REFUSED, Judgement.BASELINE)
+_WHAT = {
+    "import": "imported",
+    "processed": "set aside below the processed directory",
+    FOLLOW: "brought to the file that it belongs to",
+}
 
 
 def _what_comes(known: Known, judged: Judged) -> str | None:
@@ -301,7 +366,12 @@ def _what_comes(known: Known, judged: Judged) -> str | None:
         return f"the next pass judges it anew; now: sluice scan {text(split(known.path)[0] or b'/')}"
     if judged.todo is None:
         return None
-    what = "set aside below the processed directory" if judged.todo == "processed" else "imported"
+    if judged.todo == FOLLOW and (known.master is None or known.master.judgement in _NOT_IMPORTED):
+        by_itself = f"by itself: sluice import {text(known.path)}"
+        if known.master is None and judged.due_us is not None:
+            by_itself = f"it is imported by itself at {moment(judged.due_us)}"
+        return f"it goes along when that is imported; {by_itself}"
+    what = _WHAT[judged.todo]
     if not known.is_running:
         return f"it is {what} by the next service; start it: sluice run"
     if judged.reason is None or judged.due_us is None:
@@ -357,6 +427,9 @@ def _tell(known: Known, verdict: Verdict) -> None:
     for label, value in lines.items():
         if value:
             say(f"  {label:<8} {shown(value)}")
+    if known.line is not None and known.line.inside is not None:
+        for label, words in inside_lines(known.line.inside):
+            say(f"  {label:<8} {shown(words)}")
     lines_at: list[tuple[int, str]] = [(step.ended_us or step.at_us, step_line(step)) for step in known.steps]
     for event in known.history:
         where = "" if event.path == known.path else f"  {shown(event.path)}"

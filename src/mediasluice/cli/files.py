@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mediasluice.cli.inside import inside_row
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import amount, hexadecimal, json_lines, moment, say, shown
 from mediasluice.cli.places import data_of, view_of
@@ -62,4 +63,5 @@ def file_row(line: FileLine) -> dict[str, object]:
         "xxh128": hexadecimal(line.xxh128),
         "links": line.links,
         "version": line.version,
+        **inside_row(line.inside),
     }

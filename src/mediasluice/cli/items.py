@@ -6,8 +6,10 @@ Bytes are never touched: an item that is deleted leaves its file where it is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -16,6 +18,7 @@ from mediasluice.cli.options import Call, Command, Group, whole_number
 from mediasluice.cli.output import amount, hexadecimal, json_line, json_lines, local_time, moment, say, shown
 from mediasluice.cli.places import data_of, view_of
 from mediasluice.errors import UsageError
+from mediasluice.identify.previews import LARGE, SMALL, is_stored, path_of
 from mediasluice.model.paths import text
 
 if TYPE_CHECKING:
@@ -61,7 +64,8 @@ def show(ctx: typer.Context, number: _Id) -> None:
     (line,), (origin,) = _found(call, [number])
     if call.json:
         json_line(
-            item_row(line) | {"came_from": _path(origin.source), "steps": [step_row(one) for one in origin.steps]}
+            _with_preview(line, data_of(call))
+            | {"came_from": _path(origin.source), "steps": [step_row(one) for one in origin.steps]}
         )
         return
     say(_plain(line))
@@ -103,7 +107,7 @@ def set_(
     change(data_of(call), "items.set", {"id": number, "values": values})
     (line,), _ = _found(call, [number])
     if call.json:
-        json_line(item_row(line))
+        json_line(_with_preview(line, data_of(call)))
     elif not call.quiet:
         say(_plain(line))
 
@@ -130,14 +134,15 @@ def delete(
 
 
 def _list(call: Call) -> None:
-    view = view_of(data_of(call), quiet=call.quiet)
+    data = data_of(call)
+    view = view_of(data, quiet=call.quiet)
     if view is None:
         return
     with view:
         lines = view.items()
         while part := list(islice(lines, AT_ONCE)):
             if call.json:
-                json_lines(map(item_row, part))
+                json_lines(_with_preview(line, data) for line in part)
             else:
                 say("\n".join(map(_plain, part)))
 
@@ -186,6 +191,18 @@ def item_row(line: ItemLine) -> dict[str, Any]:
         "file": line.file,
         "at": moment(line.at_us),
     }
+
+
+def _with_preview(line: ItemLine, data: Path) -> dict[str, Any]:
+    """An item, and where its two small pictures are, if they are there."""
+    place = os.fsencode(os.path.abspath(data))
+    if not is_stored(place, line.blake3):
+        return item_row(line) | {"preview": None}
+    preview = {
+        "small": text(path_of(place, line.blake3, SMALL)),
+        "large": text(path_of(place, line.blake3, LARGE)),
+    }
+    return item_row(line) | {"preview": preview}
 
 
 def step_row(step: StepLine) -> dict[str, Any]:

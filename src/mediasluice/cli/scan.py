@@ -47,6 +47,13 @@ def scan(
         bool,
         typer.Option(
             "--fast",
+            help="Return after the first pass: what stands inside the files is read later.",
+        ),
+    ] = False,
+    trust_times: Annotated[
+        bool,
+        typer.Option(
+            "--trust-times",
             help="Skip folders whose own time did not change: files rewritten in place are not seen.",
         ),
     ] = False,
@@ -76,11 +83,18 @@ def scan(
                 wanted,
                 settle_timeout_s=settle_timeout,
                 fast=fast,
+                trusts_times=trust_times,
                 accept=accept,
                 progress=progress,
             )
         else:
-            params = {"targets": wanted, "settle_timeout_s": settle_timeout, "fast": fast, "accept": accept}
+            params = {
+                "targets": wanted,
+                "settle_timeout_s": settle_timeout,
+                "fast": fast,
+                "trusts_times": trust_times,
+                "accept": accept,
+            }
             result = _asked(data, params, progress)
     if call.json:
         json_line(result)
@@ -92,10 +106,11 @@ def scan(
 
 
 class Progress:
-    """One line on standard error that is drawn over and over: files, bytes, rate, time left."""
+    """One line on standard error that is drawn over and over."""
 
-    def __init__(self, *, wanted: bool) -> None:
+    def __init__(self, *, wanted: bool, line: Callable[[dict[str, Any]], str] | None = None) -> None:
         self._wanted = wanted
+        self._line = line or progress_line
         self._drawn_s = 0.0
 
     def __enter__(self) -> Self:
@@ -109,7 +124,7 @@ class Progress:
         now_s = time.monotonic()
         if self._wanted and now_s - self._drawn_s >= REDRAW_S:
             self._drawn_s = now_s
-            print(f"\r\x1b[K{progress_line(state)}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{self._line(state)}", end="", file=sys.stderr, flush=True)
 
 
 def progress_line(state: dict[str, Any]) -> str:

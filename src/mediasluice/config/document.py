@@ -26,7 +26,7 @@ from pydantic_core import InitErrorDetails
 from mediasluice.config import values
 from mediasluice.config.presets import PRESETS
 from mediasluice.identify.junk import DEFAULT_PATTERNS
-from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, Scope
+from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, Scope, Undated
 from mediasluice.model.roots import Library, Rules
 
 _RULES = Rules()  # the defaults of what belongs to a library are said there, once
@@ -125,10 +125,13 @@ class System(Section):
     log_dir: RootPath | None = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Literal["console", "json"] = "console"
+    timezone: Annotated[str, BeforeValidator(values.timezone)] | None = None
 
 
 class Work(Section):
     readers: int = Field(default=2, ge=1, le=64)
+    reader_deadline: Duration = values.seconds("20s")
+    reader_memory: Size = values.size("2GiB")
 
 
 class Settle(Section):
@@ -185,6 +188,7 @@ class LibrarySection(Section):
     action: Literal["catalogue", "import"] = "catalogue"
     imports: Import = Field(default=Import(), alias="import")
     duplicates: Duplicates = Duplicates()
+    undated: Undated = _IMPORTS.undated
     junk: Junk = Junk()
     attributes: bool = _RULES.attributes
 
@@ -226,6 +230,10 @@ class Fingerprints(Section):
     offpeak: Hours = values.hours("01:00-06:00")
 
 
+class Previews(Section):
+    of: Literal["items", "files", "none"] = "items"
+
+
 class Retention(Section):
     missing: Duration = values.seconds("30d")
 
@@ -251,6 +259,7 @@ class Settings(Section):
     sections: dict[LibraryName, LibrarySection] = Field(default_factory=dict, alias="libraries")
     file_watch: FileWatch = FileWatch()
     fingerprints: Fingerprints = Fingerprints()
+    previews: Previews = Previews()
     retention: Retention = Retention()
     schedules: Schedules = Schedules()
 
@@ -341,6 +350,7 @@ def _imports(section: LibrarySection) -> ImportRules:
         processed=asked.processed_dir,
         existing=section.existing,
         scope=section.duplicates.scope,
+        undated=section.undated,
         moves_duplicates=section.duplicates.to == "processed",
     )
 

@@ -12,6 +12,7 @@ import os
 import re
 from datetime import time
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from mediasluice.actions.naming import Template
 
@@ -76,6 +77,16 @@ def size_text(value: int) -> str:
         if rest == 0 and 0 < count < 1000:
             return f"{count}{unit}"
     return str(value)
+
+
+def timezone(value: object) -> str:
+    """Read the name of a time zone, such as ``Europe/Berlin``."""
+    if isinstance(value, str):
+        try:
+            return ZoneInfo(value.strip()).key
+        except (ValueError, OSError):  # a name that is a path, or none that is known
+            pass
+    raise ValueError("is not a time zone; write it like Europe/Berlin or UTC")
 
 
 class Hours(NamedTuple):

@@ -106,7 +106,7 @@ def of_file(file: Opened, extra: object = None) -> list[tuple[str, str, bytes, f
     """
     del extra
     found = of(file)
-    streams: list[tuple[str, str, bytes, float | None]] = [tuple(stream) for stream in found.streams]
+    streams: list[tuple[str, str, bytes, float | None]] = [(*stream,) for stream in found.streams]
     if len(streams) == 1 and streams[0][0] == "audio" and _LOSSLESS.fullmatch(streams[0][1]):
         samples = _samples_of(file)
         if samples is not None:

@@ -19,6 +19,7 @@ class EventType(StrEnum):
     FILE_JUNK = "file.junk"  # an importing library found a junk name
     ITEM_IMPORTED = "item.imported"
     ITEM_UPDATED = "item.updated"  # its file has another content
+    ITEM_JOINED = "item.joined"  # a companion came to the item that it belongs to: a sidecar, a cover
     ITEM_REFUSED = "item.refused"  # the rules of the library do not want the file
     ITEM_CHANGED = "item.changed"  # title, description, owner or state
     ITEM_DELETED = "item.deleted"

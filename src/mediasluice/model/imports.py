@@ -40,6 +40,14 @@ class Scope(StrEnum):
     LIBRARY = "library"
 
 
+class Undated(StrEnum):
+    """Where a file goes whose template asks for a date, when only the file system says one."""
+
+    MTIME = "mtime"  # by that date
+    FOLDER = "folder"  # to `undated` below the target, at its path below the root
+    SKIP = "skip"  # nowhere: it is refused
+
+
 class Existing(StrEnum):
     """What the first pass over a new root does with the files that lie there."""
 
@@ -56,6 +64,14 @@ class Judgement(StrEnum):
     REFUSED = "refused"
     BASELINE = "baseline"  # was there before the library was watched
     AGAIN = "again"  # its item was deleted: the next pass judges it anew
+    COMPANION = "companion"  # means nothing by itself: it goes where the file goes that it belongs to
+
+
+COMPANION_ROLES = frozenset({"sidecar", "subtitle", "lyrics", "thumbnail", "proxy", "cover", "art", "document"})
+"""Roles in a group of files that mean nothing by themselves, as ``identify.grouping`` names them."""
+
+SHOT_ROLES = frozenset({"primary", "motion", "rendered", "raw", "edited", "memo"})
+"""Roles of the media of one shot: each is an item, and they lie beside one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +87,5 @@ class ImportRules:
     processed: bytes | None = None
     existing: Existing = Existing.IMPORT
     scope: Scope = Scope.ALL
+    undated: Undated = Undated.FOLDER
     moves_duplicates: bool = False  # to ``duplicates`` below the processed directory

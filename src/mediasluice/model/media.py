@@ -6,8 +6,11 @@ file times are facts of a file; both together give its :class:`Capture`. Unknown
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from mediasluice.model.files import Kind
 
 
 class Media(NamedTuple):
@@ -67,7 +70,10 @@ class Gps(NamedTuple):
 
 
 class DateSource(StrEnum):
-    """Where a capture time comes from, in the order in which the sources are asked."""
+    """Where a capture time comes from, in the order in which the sources are asked.
+
+    A sibling's time is asked for before the names where it has a better source than they are.
+    """
 
     USER = "user"  # set by a person in the catalogue
     SIDECAR = "sidecar"  # XMP beside the file: exif:DateTimeOriginal, photoshop:DateCreated
@@ -127,3 +133,48 @@ class Capture(NamedTuple):
     source: DateSource
     confidence: Confidence
     rejected: tuple[str, ...] = ()  # sources that come before it, each with why it was passed over
+
+
+MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.PDF})
+"""What a capture time is worked out for; sidecars and subtitles belong to one of these."""
+
+
+def to_json(reading: Reading) -> str:
+    """Write a reading without what is unknown."""
+    values: dict[str, object] = {
+        name: _known(value) if isinstance(value, (Media, Tags, Camera, Exposure, Gps)) else value
+        for name, value in zip(reading._fields, reading, strict=True)
+        if value
+    }
+    return json.dumps(values, separators=(",", ":"))
+
+
+def from_json(text: str) -> Reading:
+    """Read what :func:`to_json` wrote; keys that a later version added are passed over."""
+    said = json.loads(text)
+    gps = said.get("gps")
+    return Reading(
+        reader=said.get("reader", ""),
+        mime=said.get("mime"),
+        media=Media(**_of(Media, said.get("media"))),
+        tags=Tags(**_of(Tags, said.get("tags"))),
+        camera=Camera(**_of(Camera, said.get("camera"))),
+        exposure=Exposure(**_of(Exposure, said.get("exposure"))),
+        gps=None if gps is None else Gps(**_of(Gps, gps)),
+        dates=tuple(
+            DateClaim(_SOURCES[source], *rest) for source, *rest in said.get("dates", ()) if source in _SOURCES
+        ),
+        pair=said.get("pair"),
+        error=said.get("error"),
+    )
+
+
+_SOURCES = {source.value: source for source in DateSource}
+
+
+def _known(values: Media | Tags | Camera | Exposure | Gps) -> dict[str, object]:
+    return {name: value for name, value in zip(values._fields, values, strict=True) if value is not None}
+
+
+def _of(shape: type[Media | Tags | Camera | Exposure | Gps], said: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (said or {}).items() if name in shape._fields}

@@ -11,29 +11,34 @@ reconciled before anything else.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from mediasluice.actions.copying import digest_of
 from mediasluice.actions.grounds import Grounds
-from mediasluice.actions.naming import Fields, Template
+from mediasluice.actions.naming import Fields, Template, numbered, stamped
 from mediasluice.actions.reconcile import reconcile
 from mediasluice.actions.targets import Directory, InPlace, Names, Target, Wanted, aside
-from mediasluice.actions.transfer import Done, Step, Undone, Why
-from mediasluice.catalogue.items import IMPORT, PROCESSED
+from mediasluice.actions.transfer import Done, Step, Undone, Why, key_of
+from mediasluice.catalogue.items import FOLLOW, GIVE_WAY, IMPORT, PROCESSED
 from mediasluice.catalogue.journal import Closed, Due, Planned, Postponed
-from mediasluice.model.files import FileState, Origin
-from mediasluice.model.imports import After, Judgement, Mode
+from mediasluice.identify.grouping import FOLDER, Member, Role, beside, home, is_companion, keys
+from mediasluice.model.files import FileState, Kind, Origin
+from mediasluice.model.imports import SHOT_ROLES, After, Judgement, Mode, Undated
+from mediasluice.model.media import Confidence, from_json
 from mediasluice.model.paths import is_inside, join, text
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.writer import Abandoned, now_us
 from mediasluice.sources.roots import check_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mediasluice.actions.transfer import Transfer
     from mediasluice.catalogue.rows import Observed, Verdict
@@ -51,10 +56,14 @@ _T = TypeVar("_T")
 BATCH = 256  # steps of one journal transaction; design
 BATCH_SIZE = 256 << 20  # bytes, chosen: a batch of large files ends within seconds
 WAS_THERE = "an equal file was there already"
+TOOK_ANOTHER = "the name beside the file that it belongs to was taken"
 PAGE = 500  # files judged in one transaction, chosen
 ROUNDS = 8  # chosen: how often another name is chosen before the step is put off
 AGAIN_S = 2.0  # chosen: a file that changed is looked at by then
 RETRY_S = 5.0  # chosen: a full disk, a directory that may not be written
+ALONE_S = 60.0  # chosen, three gaps in a group: what may be a document of its own waits no longer for its files
+_SHOT_KINDS = (Kind.IMAGE, Kind.VIDEO)  # of files that others may come to be beside
+_MAY_BE_ALONE = frozenset(b"json xml nfo cue log m3u m3u8 pls".split())
 PAUSE_S = 1.0  # longest pause of the loop while something waits for its time
 
 
@@ -64,6 +73,8 @@ class _Root(NamedTuple):
     watched: Watched
     rules: ImportRules
     target: Target
+    needs_date: bool  # its template does
+    needs_tags: bool
 
 
 class Importer:
@@ -89,6 +100,7 @@ class Importer:
         self._changes: deque[Callable[[], None]] = deque()  # of the roots, for this thread: never amid a batch
         self._to_judge: deque[tuple[Watched, bool]] = deque()  # roots whose known files were never judged
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
+        self._rested: Callable[[], None] = lambda: None
         self._wake = threading.Event()
         self._has_lost_roots = True  # since claims were given back last; at the start nobody knows
         self._claimed = False  # something to be done was recorded and not committed yet
@@ -106,9 +118,9 @@ class Importer:
 
     # -- for other threads ------------------------------------------------------------------------
 
-    def start(self, look: Callable[[Watched, bytes, bytes], None]) -> None:
-        """Begin. ``look`` asks the intake to look at a file again."""
-        self._look = look
+    def start(self, look: Callable[[Watched, bytes, bytes], None], rested: Callable[[], None]) -> None:
+        """Begin. ``look`` asks the intake to look at a file again; ``rested`` is called when nothing is left to do."""
+        self._look, self._rested = look, rested
         self._working = True
         with self._open_view() as view:
             self._take_over(view)
@@ -188,6 +200,11 @@ class Importer:
         if root.rules.imports is not None:
             self._change(lambda: self._to_judge.append((root, False)))
 
+    def wake(self) -> None:
+        """Files were read that may be imported now."""
+        self._working = True
+        self._wake.set()
+
     def committed(self) -> None:
         """The writer committed; runs on its thread."""
         if self._claimed:
@@ -234,6 +251,10 @@ class Importer:
     ) -> None:
         if verdicts:
             told = {verdict.file for verdict in verdicts if verdict.duplicate_of is not None}
+            companions = _companions(
+                (verdict.file, file.directory, file.name, file.kind)
+                for file, verdict in zip(files, verdicts, strict=True)
+            )
             for is_baseline in (True, False):
                 numbers = [
                     verdict.file
@@ -243,7 +264,9 @@ class Importer:
                 numbers.sort(key=told.__contains__)  # of two equal files the one becomes the item of which none is told
                 if not numbers:
                     continue
-                todo = catalogue.judge(root.id, rules, numbers, at_us, baseline=is_baseline, told=told)
+                todo = catalogue.judge(
+                    root.id, rules, numbers, at_us, baseline=is_baseline, told=told, companions=companions
+                )
                 if todo is None:
                     self._say_waiting(root, None, f"there is no account {rules.owner!r} (import.owner)")
                 elif todo:
@@ -286,7 +309,10 @@ class Importer:
         return self._writer.call(change, abandon=lambda: self._stopping)
 
     def _take(self, root: Watched, rules: ImportRules) -> None:
-        self._roots[root.id] = _Root(root, rules, self._target(rules))
+        template = Template.parse(rules.template)
+        self._roots[root.id] = _Root(
+            root, rules, self._target(rules, template), template.needs_date, template.needs_tags
+        )
 
     def _let_go(self, root: Watched) -> None:
         held = self._roots.get(root.id)
@@ -314,9 +340,11 @@ class Importer:
             self._judge_freed(view)
             self._make_changes()
         if not (self._to_judge or self._wake.is_set()):
-            self._working = False
+            was_working, self._working = self._working, False
             if self._wake.is_set():  # somebody came in between
                 self._working = True
+            elif was_working:
+                self._rested()
 
     def _pause_s(self, view: View) -> float | None:
         if self._wake.is_set():
@@ -341,25 +369,46 @@ class Importer:
         if rules is None or root.id not in self._roots:
             return
         for files in _pages(lambda after: view.judged_again(root.id, after, PAGE, at_once=False)):
-            self._judge(root, rules, files)
+            self._judge(view, root, rules, files)
         if is_new:  # it may not have imported before, or by other rules
             for files in _pages(lambda after: view.unjudged(root.id, after, PAGE)):
-                self._judge(root, rules, files, baseline=True)
+                self._judge(view, root, rules, files, baseline=True)
             for files in _pages(lambda after: view.refused(root.id, after, PAGE)):
-                self._judge(root, rules, files, by_hand=True)
+                self._judge(view, root, rules, files, by_hand=True)
 
     def _judge_freed(self, view: View) -> None:
         """Judge what was a duplicate of something that came to nothing."""
         for root in list(self._roots.values()):
             for files in _pages(lambda after, root=root: view.judged_again(root.watched.id, after, PAGE, at_once=True)):  # type: ignore[misc]
-                self._judge(root.watched, root.rules, files)
+                self._judge(view, root.watched, root.rules, files)
 
     def _judge(
-        self, root: Watched, rules: ImportRules, files: Sequence[int], *, baseline: bool = False, by_hand: bool = False
+        self,
+        view: View,
+        root: Watched,
+        rules: ImportRules,
+        files: Sequence[int],
+        *,
+        baseline: bool = False,
+        by_hand: bool = False,
     ) -> None:
+        companions = _companions(view.named(files))
         self._call(
-            lambda catalogue: catalogue.judge(root.id, rules, files, now_us(), baseline=baseline, by_hand=by_hand)
+            lambda catalogue: catalogue.judge(
+                root.id, rules, files, now_us(), baseline=baseline, by_hand=by_hand, companions=companions
+            )
         )
+
+    def _judge_alone(self, due: Sequence[Due]) -> list[Closed | Postponed]:
+        """What could have belonged to another file that did not come is judged like any other."""
+        put_off: list[Closed | Postponed] = []
+        for number in {one.root for one in due}:
+            root, those = self._roots[number], [one for one in due if one.root == number]
+            files = [one.file for one in those]
+            if self._call(partial(_judge_alone, root=number, rules=root.rules, files=files)) is None:
+                reason = f"there is no account {root.rules.owner!r} (import.owner)"
+                put_off += [Postponed(one, None, reason, now_us() + int(RETRY_S * 1e6)) for one in those]
+        return put_off
 
     # -- one batch --------------------------------------------------------------------------------
 
@@ -370,7 +419,9 @@ class Importer:
         size = 0
         grounds = lru_cache(self._grounds.why_not)  # asked once for a batch
         resolved = lru_cache(os.path.realpath)
-        for one in due:
+        alone = [one for one in due if _is_alone(one) and one.root in self._roots]
+        ended += self._judge_alone(alone)
+        for one in (one for one in due if not _is_alone(one)):
             root = self._roots.get(one.root)
             if root is None:
                 continue
@@ -399,22 +450,22 @@ class Importer:
         if due.state is FileState.MISSING:
             return Postponed(due, None, "it is gone", None)
         rules, source = root.rules, join_root(root.watched.path, due)
-        base = rules.processed if due.todo == PROCESSED else rules.target
+        base = rules.processed if _goes_aside(due) else rules.target
         if base is not None and (reason := grounds(base)) is not None:
             self._paused[due.root] = time.monotonic() + RETRY_S
             return self._put_off(root, due, None, Why.REFUSED, reason)
         is_link = root.watched.rules.follow_symlinks == "files" and os.path.islink(source)
-        if due.todo == PROCESSED:
-            if rules.processed is None:
-                return Postponed(due, None, "there is no processed directory any more", None)
-            if is_link:
-                return Postponed(due, None, "it is a symbolic link, and stays", None)
-            below = b"duplicates" if due.judgement is Judgement.DUPLICATE else b"imported"
-            place = aside(rules.processed + b"/" + below, due.name, self._names, datetime.now())  # noqa: DTZ005 - local
-            return Planned(due, Mode.MOVE.value, source, place)
+        if _goes_aside(due):
+            return self._plan_aside(root, due, source, is_link=is_link)
+        if due.todo == FOLLOW and due.beside is not None and directory_of(due.beside.path) == directory_of(source):
+            return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)  # as that one did
+        if due.todo == IMPORT and root.needs_date and rules.undated is Undated.SKIP and is_weak(due):
+            return Postponed(due, None, "nothing says when it was made (undated: skip)", None)
         wanted = self._wanted(root, due, source)
         if rules.mode is not Mode.MOVE and (there := root.target.held(wanted)) not in (None, source):
             return self._imported(root, due, None, Mode.COPY, there, due.key, due.key, WAS_THERE)
+        if (earlier := self._plan_to_give_way(due, wanted)) is not None:
+            return earlier
         target = root.target.place(wanted)
         if target is None:
             return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)
@@ -429,10 +480,77 @@ class Importer:
             return Postponed(due, None, "it is a symbolic link, and the rules want hard links only", None)
         return Planned(due, (Mode.COPY if is_link else rules.mode).value, source, target, is_link)
 
+    def _plan_to_give_way(self, due: Due, wanted: Wanted) -> Planned | None:
+        """An earlier version of a companion that nobody changed where it was brought gets the time into its name."""
+        if due.earlier is None or due.earlier[0] != wanted.at:
+            return None
+        path, blake3 = due.earlier
+        key = _unchanged(path, blake3, due.key)
+        if key is None:
+            return None
+        planned = due._replace(todo=GIVE_WAY, key=key, blake3=blake3)
+        return Planned(planned, Mode.MOVE.value, path, self._earlier(path))
+
+    def _earlier(self, path: bytes) -> bytes:
+        """A free name for an earlier version."""
+        directory, _, name = path.rpartition(b"/")
+        wish = stamped(name, datetime.now())  # noqa: DTZ005 - names are for people
+        return self._names.free(directory + b"/" + wish, numbered)
+
+    def _plan_aside(self, root: _Root, due: Due, source: bytes, *, is_link: bool) -> Planned | Postponed:
+        """Set a file aside that is dealt with, a group in one place."""
+        if root.rules.processed is None:
+            return Postponed(due, None, "there is no processed directory any more", None)
+        if is_link:
+            return Postponed(due, None, "it is a symbolic link, and stays", None)
+        if due.todo == FOLLOW and due.beside is None:
+            return Postponed(due, None, "the file that it belongs to is a duplicate, and stays", None)
+        if due.judgement is Judgement.COMPANION and due.role is not None and due.beside is None:
+            return Postponed(due, None, "the file that it belongs to stays", None)
+        return Planned(due, Mode.MOVE.value, source, self._aside(root, due))
+
+    def _aside(self, root: _Root, due: Due) -> bytes:
+        """A free path below the processed directory, beside others of the group if they lie there."""
+        assert root.rules.processed is not None
+        is_copy = Judgement.DUPLICATE in (due.judgement, due.master if due.role not in SHOT_ROLES else None)
+        directory = root.rules.processed + (b"/duplicates" if is_copy else b"/imported")
+        name, is_apart = due.name, due.kind in _SHOT_KINDS
+        if due.beside is not None and directory_of(due.beside.path) == directory:
+            name, is_apart = _beside(due), False
+        return aside(directory, name, self._names, datetime.now(), is_apart=is_apart)  # noqa: DTZ005 - local
+
     def _wanted(self, root: _Root, due: Due, source: bytes) -> Wanted:
-        taken = datetime.fromtimestamp(_sane(due.key.mtime_ns))  # noqa: DTZ006 - templates are in local time
-        fields = Fields(due.name, due.directory, taken, due.kind, root.watched.library, due.owner)
-        return Wanted(source, due.key.size, due.blake3, fields)
+        is_undated = root.rules.undated is Undated.FOLDER and is_weak(due)
+        fields = Fields(due.name, due.directory, taken(due), due.kind, root.watched.library, due.owner, is_undated)
+        if due.found is not None and root.needs_tags:
+            inside = from_json(due.found)
+            fields = replace(fields, tags=inside.tags, camera=inside.camera)
+        at, top = self._in_disc(root, due), root.rules.target
+        if at is None and due.beside is not None and top is not None and _lies_in(due.beside.path, top):
+            at = directory_of(due.beside.path) + b"/" + _beside(due)
+        return Wanted(source, due.key.size, due.blake3, fields, at, at is None and due.kind in _SHOT_KINDS)
+
+    def _in_disc(self, root: _Root, due: Due) -> bytes | None:
+        """The path of a part of a disc, below a directory that is the disc's own; ``None``: it is none.
+
+        A template that names the directory keeps a disc whole by itself.
+        """
+        top = root.rules.target
+        if top is None or "{directory}" in root.rules.template:
+            return None
+        if not _is_part(due.directory, due.name, Kind(due.kind)):
+            return None
+        above, inside = home(due.directory)
+        for part in due.parts:
+            end = b"/" + (part.name[len(above) + 1 :] if above else part.name)
+            if part.path.endswith(end) and _lies_in(part.path, top):
+                return part.path[: -len(end)] + b"/" + join(inside, due.name)
+        name = above.rpartition(b"/")[2] or b"disc"
+        disc, number = top.rstrip(b"/") + b"/" + name, 1
+        while os.path.lexists(disc):  # strangers may be in it: parts with numbers play no more
+            number += 1
+            disc = top.rstrip(b"/") + b"/" + numbered(name, number)
+        return disc + b"/" + join(inside, due.name)
 
     def _carry_out(self, planned: Sequence[Planned]) -> list[Closed | Postponed]:
         """Journal the steps, do them, and give what came of each."""
@@ -476,17 +594,17 @@ class Importer:
             self._names.forget(directory)
         for step in taken:
             due = dues[step.id]
+            if due.todo == GIVE_WAY:
+                steps.append(step._replace(target=self._earlier(step.source)))
+                continue
             root = self._roots[due.root]
             wanted = self._wanted(root, due, step.source)
-            there = root.target.held(wanted) if due.todo == IMPORT and step.mode is not Mode.MOVE else None
+            is_aside = _goes_aside(due)
+            there = root.target.held(wanted) if not is_aside and step.mode is not Mode.MOVE else None
             if there is not None:
                 ended.append(self._imported(root, due, step.id, Mode.COPY, there, due.key, due.key, WAS_THERE))
                 continue
-            if due.todo == IMPORT:
-                target = root.target.place(wanted)
-            else:
-                now = datetime.now()  # noqa: DTZ005 - names are for people
-                target = aside(directory_of(step.target), due.name, self._names, now)
+            target = self._aside(root, due) if is_aside else root.target.place(wanted)
             assert target is not None
             steps.append(step._replace(target=target))
         self._call(lambda catalogue: catalogue.retarget([(step.id, step.target) for step in steps]))
@@ -501,7 +619,9 @@ class Importer:
                 self._unsure.append((due, step))
                 return []
             return [self._put_off(root, due, step.id, outcome.why, outcome.reason)]
-        if due.todo == IMPORT:
+        if due.todo == GIVE_WAY:
+            self._names.release(step.source)
+        elif due.todo != PROCESSED:
             return [
                 self._imported(root, due, step.id, outcome.mode, step.target, outcome.key, outcome.source, outcome.note)
             ]
@@ -525,14 +645,15 @@ class Importer:
         """The target has acknowledged the file."""
         is_left = source is not None and root is not None and root.rules.processed is not None
         then = PROCESSED if root is not None and is_left and root.rules.after is After.MOVE else None
-        data: dict[str, object] = {
-            "item": due.item,
-            "owner": due.owner,
-            "to": text(path),
-            "mode": mode.value,
-            "taken": datetime.fromtimestamp(_sane(due.key.mtime_ns)).isoformat(timespec="seconds"),  # noqa: DTZ006
-            "taken_source": "mtime",  # weak: what a file system or a copy program made of it
-        }
+        data: dict[str, object] = {"item": due.item, "owner": due.owner, "to": text(path), "mode": mode.value}
+        if due.todo == FOLLOW:
+            del data["owner"]
+            data["role"] = due.role
+        else:
+            data["taken"] = taken(due).isoformat(timespec="seconds")
+            data["taken_source"] = "mtime" if due.capture is None else due.capture.source.value
+        if note is None and step is not None and due.beside is not None and path.rpartition(b"/")[2] != _beside(due):
+            note = TOOK_ANOTHER
         if note is not None:
             data["note"] = note
         return Closed(due, step, mode.value, path, key, source, then, note, data)
@@ -576,7 +697,7 @@ class Importer:
             if root is None or not isinstance(one, Closed):
                 continue
             self._told.pop(one.due.root, None)
-            what = "imported" if one.due.todo == IMPORT else "set_aside"
+            what = _DONE[one.due.todo]
             self._log.info(
                 what,
                 library=root.watched.library,
@@ -606,7 +727,7 @@ class Importer:
     def _unsure_moves(self) -> frozenset[tuple[RootId, bytes, bytes]]:
         return frozenset(_place(due) for due, step in self._unsure if step.mode is Mode.MOVE)
 
-    def _away(self, root: _Root | None, due: Due) -> str | None:
+    def _away(self, root: _Root | None, due: Due, step: Step) -> str | None:
         """Why nobody can say now what became of a step: a disk that it was about is not there."""
         if root is None:
             return None  # no rules any more: what is there counts
@@ -616,6 +737,9 @@ class Importer:
         if not check.online:
             return f"{text(root.watched.path)}: {check.reason}"
         base = root.rules.processed if due.todo == PROCESSED else root.rules.target
+        processed = root.rules.processed
+        if due.todo == FOLLOW and processed is not None and _lies_in(step.target, processed):
+            base = processed  # with a copy that was set aside
         return None if base is None else self._grounds.why_not(base)
 
     def _settle_unsure(self) -> None:
@@ -624,7 +748,7 @@ class Importer:
         for due, step in unsure:
             root = self._roots.get(due.root)
             outcome = None
-            reason = self._away(root, due)
+            reason = self._away(root, due, step)
             if reason is None:
                 try:
                     outcome = reconcile(self._transfer, step)
@@ -653,10 +777,80 @@ class Importer:
     def _remember(self, directory: bytes, filesystem: bytes) -> None:
         self._call(lambda catalogue: catalogue.set_ground(directory, filesystem))
 
-    def _target(self, rules: ImportRules) -> Target:
+    def _target(self, rules: ImportRules, template: Template) -> Target:
         if rules.target is None or rules.mode is Mode.IN_PLACE:
             return InPlace()
-        return Directory(rules.target, Template.parse(rules.template), self._names)
+        return Directory(rules.target, template, self._names)
+
+
+_DONE = {IMPORT: "imported", PROCESSED: "set_aside", FOLLOW: "joined", GIVE_WAY: "gave_way"}  # as the log says it
+
+
+def _unchanged(path: bytes, blake3: bytes, like: ChangeKey) -> ChangeKey | None:
+    """The key of a file that has this digest still; ``None``: somebody changed it, or took it away."""
+    try:
+        before = os.lstat(path)
+        if not stat.S_ISREG(before.st_mode) or digest_of(path) != blake3:
+            return None
+    except OSError:
+        return None
+    return key_of(before, like)
+
+
+def _is_alone(due: Due) -> bool:
+    """Whether a companion waited long enough for the file that it belongs to, or lost it."""
+    return due.todo == FOLLOW and due.follows is None and due.state is FileState.CATALOGUED
+
+
+def _judge_alone(catalogue: Catalogue, *, root: RootId, rules: ImportRules, files: Sequence[int]) -> int | None:
+    return catalogue.judge(root, rules, files, now_us(), by_hand=True)
+
+
+def _companions(files: Iterable[tuple[int, bytes, bytes, Kind]]) -> dict[int, int | None]:
+    """Files that by their names mean nothing by themselves, and how long [us] they wait for the one they belong to."""
+    found: dict[int, int | None] = {}
+    for file, directory, name, kind in files:
+        if is_companion(name, kind):
+            extension = name.rpartition(b".")[2].lower()
+            found[file] = int(ALONE_S * 1e6) if extension in _MAY_BE_ALONE else None
+        elif kind is Kind.IMAGE and FOLDER in keys(Member(file, name, kind)):
+            found[file] = int(ALONE_S * 1e6)  # it is called like the cover of an album
+        elif kind is Kind.OTHER and _is_part(directory, name, kind):
+            found[file] = int(ALONE_S * 1e6)  # the second pass says of which disc
+    return found
+
+
+def _is_part(directory: bytes, name: bytes, kind: Kind) -> bool:
+    """Whether a file is a part of a disc."""
+    return keys(Member(0, name, kind, directory=home(directory)[1])) == (FOLDER,)
+
+
+def _beside(due: Due) -> bytes:
+    """What a file is called beside the one of its group that is at its place."""
+    assert due.beside is not None
+    assert due.role is not None
+    return beside(due.name, Role(due.role), due.beside.name, due.beside.path.rpartition(b"/")[2])
+
+
+def _goes_aside(due: Due) -> bool:
+    """Whether a file is to be set aside; a companion is with the copy that it belongs to."""
+    return due.todo == PROCESSED or (due.todo == FOLLOW and due.master is Judgement.DUPLICATE)
+
+
+def _lies_in(path: bytes, directory: bytes) -> bool:
+    return path.startswith(directory.rstrip(b"/") + b"/")
+
+
+def taken(due: Due) -> datetime:
+    """When a file was made, as the clock on the wall said; what is no media has the time of its file."""
+    if due.capture is None:
+        return datetime.fromtimestamp(_sane(due.key.mtime_ns))  # noqa: DTZ006 - a wall clock
+    return datetime.fromisoformat(due.capture.local)
+
+
+def is_weak(due: Due) -> bool:
+    """Whether only the file system says when a file was made."""
+    return due.capture is None or due.capture.confidence is Confidence.WEAK
 
 
 def _forget_ground(catalogue: Catalogue, directory: bytes) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.view import View
     from mediasluice.model.roots import RootIdentity
+    from mediasluice.pipeline.enriching import Enricher
     from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.parts import Row
@@ -80,6 +81,7 @@ class Intake:
         writer: Writer,
         view: View,
         importer: Importer,
+        enricher: Enricher,
         log: Log,
         wake: threading.Event,
     ) -> None:
@@ -91,7 +93,7 @@ class Intake:
         self.view = view
         self.failure: BaseException | None = None
         self.idle_since_s: float | None = None
-        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view, importer)
+        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view, importer, enricher)
         self._recorder = Recorder(self._parts)
         self._departures = Departures(writer, post=self.post, emptied=self._emptied, moves=importer.moves)
         self.passes = Passes(self, self.roots, log, audit_s=options.audit_s, knows_files=options.knows_files)
@@ -105,6 +107,7 @@ class Intake:
             in_window=options.in_window,
         )
         self._importer = importer
+        self._enricher = enricher
         for root in roots:
             importer.add(root)
         self._log = log
@@ -127,8 +130,13 @@ class Intake:
         self._wake.set()
 
     def look_at(self, root: Watched, directory: bytes, name: bytes) -> None:
-        """See what lies at a path now; thread-safe."""
-        self.post(lambda: self._looks.look_at(root, directory, name) if self.roots.get(root.id) is root else None)
+        """See what lies at a path now; thread-safe. A root that is away is compared as a whole when it is back."""
+
+        def look() -> None:
+            if self.roots.get(root.id) is root and root.state is not RootState.OFFLINE:
+                self._looks.look_at(root, directory, name)
+
+        self.post(look)
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -179,6 +187,7 @@ class Intake:
             or self._departures.is_open
             or self._upkeep.is_busy
             or self._importer.is_busy
+            or self._enricher.is_busy
             or self.tracker.unsettled()
         )
 
@@ -531,6 +540,7 @@ class Intake:
     def add(self, root: Watched) -> None:
         """Take on another root."""
         self.workers.trust(root.id)
+        self._enricher.trust(root.id)
         root.mounts = self.view.mounts(root.id)
         self.roots[root.id] = root
         self._importer.add(root)
@@ -543,6 +553,7 @@ class Intake:
         self._drop(root)
         self._importer.remove(root)
         self.workers.give_up(root.id)  # a job of it may hang, and nobody asks the root any more whether it does
+        self._enricher.give_up(root.id)
         self.roots.pop(root.id, None)
 
     def offline(self, root: Watched, reason: str, *, keep_watching: bool = False) -> None:
@@ -561,11 +572,13 @@ class Intake:
         """A root does not answer any more: nothing else may wait for it."""
         if self.roots.get(root.id) is root:  # else it was let go or made anew since
             self.workers.give_up(root.id)
+            self._enricher.give_up(root.id)
             self.offline(root, reason, keep_watching=True)
 
     def online(self, root: Watched) -> None:
         """A root is back as the same one: only what differs is read."""
         self.workers.trust(root.id)
+        self._enricher.trust(root.id)
         if root.state is RootState.OFFLINE:
             self._log.info("root_online", library=root.library, path=text(root.path))
             departed, present = self.view.departed(root.id), self.view.present(root.id)

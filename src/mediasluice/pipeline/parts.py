@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.view import View
     from mediasluice.model.files import FileState, Origin
     from mediasluice.model.flow import RootId
+    from mediasluice.pipeline.enriching import Enricher
     from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.workers import Workers
@@ -33,3 +34,4 @@ class Parts:
     origins: dict[tuple[RootId, bytes, bytes], Origin]  # of candidates that a pass found, until they are decided
     view: View  # opened on the intake thread
     importer: Importer
+    enricher: Enricher

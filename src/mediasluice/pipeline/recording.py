@@ -40,6 +40,10 @@ class Recorder:
         at_us, post, importer = now_us(), self._parts.post, self._parts.importer
 
         def recorded(verdicts: Sequence[Verdict | None]) -> None:
+            self._parts.enricher.hurry(
+                one.file for one in verdicts if one is not None and one.outcome is not Outcome.UNCHANGED
+            )
+
             def after() -> None:
                 self.tell(root, files, verdicts)
                 done(verdicts)

@@ -93,7 +93,9 @@ class Writer:
         """Queue a part of a pass."""
         self._put(self._bulk, _Operation(change, done))
 
-    def call(self, change: Callable[[Catalogue], _T], *, abandon: Callable[[], bool] | None = None) -> _T:
+    def call(
+        self, change: Callable[[Catalogue], _T], *, abandon: Callable[[], bool] | None = None, is_bulk: bool = False
+    ) -> _T:
         """Run one operation and wait for its commit; for set-up, control requests and imports, not for the intake.
 
         While the disk is full, ``abandon`` is asked whether to go on waiting; else :class:`Abandoned` is raised.
@@ -105,7 +107,10 @@ class Writer:
             result.append(value)
             finished.set()
 
-        self.express(change, done)
+        if is_bulk:
+            self.bulk(change, done)
+        else:
+            self.express(change, done)
         while not finished.wait(0.2):
             if self._is_full and abandon is not None and abandon():
                 raise Abandoned

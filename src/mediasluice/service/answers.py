@@ -22,6 +22,7 @@ from mediasluice.pipeline.workers import Lane
 from mediasluice.service.changes import CHANGES
 from mediasluice.service.importing import rules_of, run_import, wish_for
 from mediasluice.service.passing import Request, run_pass
+from mediasluice.service.producing import run_making
 from mediasluice.settle.decide import WaitReason
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Answers:
             "follow": self._follow,
             "scan": self._scan,
             "import": self._import,
+            "make": self._make,
             "health": self._health,
             "explain": self._explain,
             "idle": self._idle,
@@ -128,6 +130,7 @@ class Answers:
             scope,
             settle_timeout_s=float(params.get("settle_timeout_s", 90.0)),
             fast=bool(params.get("fast", False)),
+            trusts_times=bool(params.get("trusts_times", False)),
             accept=bool(params.get("accept", False)),
         )
         result: dict[str, Any] = {}
@@ -147,6 +150,9 @@ class Answers:
         wishes = [wish_for(path, list(service.host.intake.roots.values())) for path in paths]
         timeout_s = float(params.get("settle_timeout_s", 90.0))
         yield from run_import(service, wishes, rules, settle_timeout_s=timeout_s)
+
+    def _make(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from run_making(self._service, str(params.get("what")))
 
     def _starting_point(self, target: str) -> tuple[Watched, bytes]:
         """Find the root of a target; a folder that nobody watches becomes a library that is not watched."""

@@ -26,6 +26,7 @@ from mediasluice.service.control import SOCKET_NAME, Server
 from mediasluice.service.importing import rules_of, run_import, wish_for
 from mediasluice.service.lock import DataLock
 from mediasluice.service.passing import Request, run_pass
+from mediasluice.service.producing import run_making
 from mediasluice.service.service import Service
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def scan_once(
     *,
     settle_timeout_s: float,
     fast: bool,
+    trusts_times: bool,
     accept: bool,
     progress: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def scan_once(
     if not libraries:
         message = "there is nothing to scan"
         raise UsageError(message, hint="name a folder: sluice scan /some/folder")
-    service = Service(DataLock.acquire(data), loaded.settings, _Warnings(), is_service=False)
+    service = Service(DataLock.acquire(data), loaded.settings, _Warnings(), is_service=False, enriches=not fast)
     _collect_seldom()
     roots = service.start(libraries)
     try:
@@ -127,6 +129,7 @@ def scan_once(
             [_starting_point(target, roots) for target in targets] or [(root, b"") for root in roots],
             settle_timeout_s=settle_timeout_s,
             fast=fast,
+            trusts_times=trusts_times,
             accept=accept,
         )
         result: dict[str, Any] = {}
@@ -158,6 +161,32 @@ def import_once(
     try:
         wishes = [wish_for(os.fsencode(path), roots) for path in paths]
         yield from run_import(service, wishes, rules, settle_timeout_s=settle_timeout_s)
+    finally:
+        service.stop()
+
+
+def make_once(
+    loaded: Loaded, data: Path, what: Sequence[str], progress: Callable[[str, dict[str, Any]], None]
+) -> dict[str, dict[str, Any]]:
+    """Have products made of what the catalogue knows, without a service; gives the result of each."""
+    known = _known_roots(data)
+    places = [Path(os.fsdecode(path)) for path in known]
+    loaded = _with_directories(loaded, places, data, {"action": "catalogue"}, may_be_inside=True)  # nothing is imported
+    libraries = [library for library in loaded.settings.libraries() if library.path in known]
+    if not libraries:
+        return {}
+    service = Service(DataLock.acquire(data), loaded.settings, _Warnings(), is_service=False)
+    _collect_seldom()
+    service.start(libraries)
+    try:
+        results: dict[str, dict[str, Any]] = {}
+        for one in what:
+            for row in run_making(service, one):
+                if "result" in row:
+                    results[one] = row["result"]
+                else:
+                    progress(one, row["progress"])
+        return results
     finally:
         service.stop()
 

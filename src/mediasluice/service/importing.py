@@ -99,7 +99,8 @@ def run_import(
             if not found and wish.name is not None:
                 path = text(join(wish.root.path, join(wish.directory, wish.name)))
                 yield {"file": {"path": path, "judgement": None, "item": None, "to": None, "reason": "not catalogued"}}
-        while importer.is_busy:
+        head = view.head()
+        while not service.host.enricher.has_reached(head) or importer.is_busy:
             time.sleep(0.02)
             if service.failure is not None:
                 raise service.failure
@@ -138,4 +139,10 @@ def _is_it(pending: Pending, wish: Wish) -> bool:
     return (pending.directory, pending.name) == (wish.directory, wish.name)
 
 
-_COUNTED = (Judgement.IMPORTED, Judgement.DUPLICATE, Judgement.REFUSED, Judgement.PENDING)
+_COUNTED = (
+    Judgement.IMPORTED,
+    Judgement.COMPANION,
+    Judgement.DUPLICATE,
+    Judgement.REFUSED,
+    Judgement.PENDING,
+)

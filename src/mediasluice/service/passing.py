@@ -34,7 +34,8 @@ class Request:
 
     scope: Sequence[tuple[Watched, bytes]]
     settle_timeout_s: float
-    fast: bool = False
+    fast: bool = False  # do not wait for the second pass
+    trusts_times: bool = False  # directories whose own time did not change are not listed
     accept: bool = False
 
 
@@ -57,7 +58,7 @@ def run_pass(service: Service, request: Request) -> Iterator[dict[str, Any]]:
     looked = threading.Event()
     scan: Scan = service.ask(
         lambda: intake.passes.begin(
-            scope, Origin.SCAN, fast=request.fast, accept=request.accept, finished=lambda _: looked.set()
+            scope, Origin.SCAN, fast=request.trusts_times, accept=request.accept, finished=lambda _: looked.set()
         )
     )
     intake.post(lambda: None)
@@ -75,7 +76,12 @@ def run_pass(service: Service, request: Request) -> Iterator[dict[str, Any]]:
     unsettled = len(scan.waiting)
     if unsettled:
         service.ask(lambda: intake.passes.forget_waiting(scan))
-    while service.host.importer.is_busy:  # what is imported belongs to the pass
+    enricher, importer = service.host.enricher, service.host.importer
+    service.host.writer.call(lambda _: None)  # everything before it is committed
+    with View.open(catalogue_file(service.data)) as view:
+        head = view.head()
+    # What is read and imported belongs to the pass. A file is imported after it was read: ask in this order.
+    while not (request.fast or enricher.has_reached(head)) or importer.is_busy:
         _raise_failure(service)
         yield {"progress": _progress(scan, began_s)}
         time.sleep(0.02)

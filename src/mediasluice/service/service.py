@@ -50,7 +50,9 @@ ANSWER_S = 5.0  # longest wait for the intake thread
 class Service:
     """A host process. Use :meth:`start`, then :meth:`stop`; nothing runs before or after."""
 
-    def __init__(self, lock: DataLock, settings: Settings, log: Log, *, is_service: bool) -> None:
+    def __init__(
+        self, lock: DataLock, settings: Settings, log: Log, *, is_service: bool, enriches: bool = True
+    ) -> None:
         self.data = lock.data
         self.settings = settings
         self.log = log
@@ -60,9 +62,10 @@ class Service:
         self.full: DiskFull | None = None
         self.started_s = time.monotonic()
         self._is_service = is_service
+        self._enriches = enriches  # whether the second pass runs in this process
         self._lock = lock
         self._host: wiring.Host
-        self._claims_committed: Callable[[], None] = _nothing
+        self._has_committed: tuple[Callable[[], None], ...] = ()
         self._intake_thread: threading.Thread
         self._monitor: threading.Thread | None = None
         self._readers: Readers | None = None
@@ -153,10 +156,14 @@ class Service:
             writer.close()
             self._lock.release()
             raise self.failure or error from error
-        self._claims_committed = self._host.importer.committed
-        self._host.importer.start(self._host.intake.look_at)  # first: it knows which files were being moved
+        importer, enricher = self._host.importer, self._host.enricher
+        self._has_committed = (importer.committed, enricher.committed)
+        importer.start(self._host.intake.look_at, self._host.wake.set)  # first: it knows which files were being moved
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
         self._intake_thread.start()
+        if self._enriches:
+            enricher.start(self._host.intake.roots, self._host.intake.look_at, importer.wake, self._host.wake.set)
+            self._host.maker.start(self._host.intake.roots)
         if self._is_service:
             self._readers = Readers(self._host.wake.set, time.monotonic)
             self._arming = {root.id for root in roots}
@@ -525,10 +532,13 @@ class Service:
         self._probes.close()
         end_s = time.monotonic() + STOP_S
         for thread in list(self._at_work.values()):
-            thread.join(max(0.0, end_s - time.monotonic()))
+            if thread.ident is not None:  # else it is about to be started, and ends at once
+                thread.join(max(0.0, end_s - time.monotonic()))
         self._host.intake.stop()
         self._intake_thread.join()
         self._host.importer.stop()
+        self._host.maker.stop()
+        self._host.enricher.stop()
         for root in self._host.intake.roots.values():
             if root.source is not None:
                 root.source.close()
@@ -544,7 +554,8 @@ class Service:
         self.ended.set()
 
     def _on_commit(self) -> None:
-        self._claims_committed()
+        for committed in self._has_committed:
+            committed()
         with self.committed:
             self.committed.notify_all()
 
@@ -554,10 +565,6 @@ class Service:
             self.log.error("disk_full", path=str(self.data), reason=str(error), next="free some room; intake waits")
         else:
             self.log.info("disk_has_room", path=str(self.data))
-
-
-def _nothing() -> None:
-    """Nobody imports yet."""
 
 
 def _is_new(view: View, root: Watched) -> bool:

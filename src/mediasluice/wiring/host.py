@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from xxhash import xxh3_128_digest
 
@@ -24,9 +25,13 @@ from mediasluice.catalogue.view import View
 from mediasluice.errors import BadSetting
 from mediasluice.identify.junk import JunkRules
 from mediasluice.model.roots import RootState, WatchMode
+from mediasluice.pipeline.enriching import Enricher
 from mediasluice.pipeline.importing import Importer
 from mediasluice.pipeline.intake import Intake, Options
+from mediasluice.pipeline.isolation import Isolation
+from mediasluice.pipeline.making import Maker
 from mediasluice.pipeline.outcomes import Spec
+from mediasluice.pipeline.relating import Relater
 from mediasluice.pipeline.watched import Watched
 from mediasluice.pipeline.workers import Workers
 from mediasluice.pipeline.writer import Writer
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
     from mediasluice.sources.roots import RootCheck
     from mediasluice.sources.source import Source
 
+READING_NICENESS = 5  # chosen: imports wait for what is read, so it may not starve beside other work
 SERVICE_SLICE_S = 0.03  # chosen: an arrival does not wait for it; fewer commits
 SERVICE_PORTION, SCAN_PORTION = 64, 2048  # files; one to two milliseconds, so that an arrival passes between two
 SCAN_SLICE_S = 0.25  # design: the upper bound for bulk when nobody else waits
@@ -65,6 +71,8 @@ class Host:
     intake: Intake
     tracker: Tracker
     importer: Importer
+    enricher: Enricher
+    maker: Maker
 
 
 def writer(
@@ -114,6 +122,25 @@ def host(  # noqa: PLR0913 - it joins the parts
         log,
         failed=failed,
     )
+    enricher = Enricher(
+        lambda: View.open(catalogue_file(data)),
+        writer,
+        lambda wake: isolation(settings, wake, is_service=is_service),
+        Relater(zone(settings)).relate,
+        log,
+        sweeps=is_service,
+        failed=failed,
+    )
+    maker = Maker(
+        os.fsencode(data),
+        lambda: View.open(catalogue_file(data)),
+        writer,
+        lambda wake, deadline_s: isolation(settings, wake, is_service=is_service, deadline_s=deadline_s),
+        log,
+        previews=settings.previews.of if is_service else "none",
+        is_free=lambda: not enricher.is_busy,
+        failed=failed,
+    )
     intake = Intake(
         roots,
         Options(
@@ -127,10 +154,30 @@ def host(  # noqa: PLR0913 - it joins the parts
         writer=writer,
         view=View.open(catalogue_file(data)),
         importer=importer,
+        enricher=enricher,
         log=log,
         wake=wake,
     )
-    return Host(data, wake, writer, workers, intake, tracker, importer)
+    return Host(data, wake, writer, workers, intake, tracker, importer, enricher, maker)
+
+
+def isolation(
+    settings: Settings, wake: Callable[[], None], *, is_service: bool, deadline_s: float | None = None
+) -> Isolation:
+    """Make the processes that read what stands inside files."""
+    return Isolation(
+        processes=settings.work.readers,
+        deadline_s=settings.work.reader_deadline if deadline_s is None else deadline_s,
+        memory=settings.work.reader_memory,
+        niceness=READING_NICENESS if is_service else 0,
+        wake=wake,
+    )
+
+
+def zone(settings: Settings) -> tzinfo | None:
+    """The time zone of cameras that do not say theirs; ``None``: that of this system."""
+    name = settings.system.timezone
+    return None if name is None else ZoneInfo(name)
 
 
 def transfer(data: Path, stopped: Callable[[], bool], log: Log) -> Transfer:

@@ -1,0 +1,72 @@
+"""What stands inside a file, and when it was made, as commands show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mediasluice.model.media import Media, Reading, from_json
+
+if TYPE_CHECKING:
+    from mediasluice.catalogue.rows import Inside
+    from mediasluice.model.media import Capture
+
+_NOTHING = Reading("")
+
+
+def inside_row(inside: Inside | None) -> dict[str, object]:
+    """The keys that a file has beside those of the first pass; ``null`` until it was read, or where it has none."""
+    found = None if inside is None else inside.found
+    capture = None if inside is None else inside.capture
+    reading = _NOTHING if found is None else from_json(found)
+    return {
+        "mime": reading.mime,
+        "media": reading.media._asdict() if any(reading.media) else None,
+        "tags": reading.tags._asdict() if any(reading.tags) else None,
+        "capture": None if capture is None else _capture_row(capture),
+        "camera": reading.camera._asdict() if any(reading.camera) else None,
+        "exposure": reading.exposure._asdict() if any(reading.exposure) else None,
+        "gps": None if reading.gps is None else reading.gps._asdict(),
+        "group": None if inside is None else inside.master,
+        "role": None if inside is None else inside.role,
+        "reader": reading.reader or None,
+        "reader_error": reading.error or (None if inside is None else inside.waits),
+    }
+
+
+def inside_lines(inside: Inside) -> list[tuple[str, str]]:
+    """What a person wants to know first: labels and words."""
+    reading = _NOTHING if inside.found is None else from_json(inside.found)
+    lines = [
+        ("holds", ", ".join(_properties(reading.media))),
+        ("tags", " - ".join(filter(None, (reading.tags.artist, reading.tags.album, reading.tags.title)))),
+        ("camera", " ".join(filter(None, (reading.camera.make, reading.camera.model)))),
+        ("taken", "" if inside.capture is None else _taken(inside.capture)),
+        ("role", inside.role or ""),
+        ("unread", reading.error or inside.waits or ""),
+    ]
+    return [(label, words) for label, words in lines if words]
+
+
+def _capture_row(capture: Capture) -> dict[str, object]:
+    return {**capture._asdict(), "source": capture.source.value, "confidence": capture.confidence.value}
+
+
+def _taken(capture: Capture) -> str:
+    offset = ""
+    if capture.offset is not None:
+        sign, minutes = ("-" if capture.offset < 0 else "+"), abs(capture.offset)
+        offset = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
+    passed_over = f"; passed over: {'; '.join(capture.rejected)}" if capture.rejected else ""
+    return f"{capture.local.replace('T', ' ')}{offset}  by {capture.source} ({capture.confidence}){passed_over}"
+
+
+def _properties(media: Media) -> list[str]:
+    words = [media.container or ""]
+    if media.width and media.height:
+        words.append(f"{media.width} x {media.height}")
+    if media.duration is not None:
+        words.append(f"{media.duration:.1f} s")
+    words += [media.video_codec or "", media.audio_codec or ""]
+    if media.pages:
+        words.append(f"{media.pages} pages")
+    return [word for word in words if word]

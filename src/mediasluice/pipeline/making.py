@@ -1,0 +1,369 @@
+"""Make what belongs to contents beside their readings: previews of items, and on request essences and likenesses.
+
+One thread, when nothing else is to be read: it looks up which contents lack a product, has isolated processes make
+it, and records it or why it cannot be. The catalogue is the queue; a crash loses only what was being made.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mediasluice.catalogue import products
+from mediasluice.catalogue.products import Likeness, Product, Search, Streams
+from mediasluice.identify.previews import Previews, clear_parts, is_stored, store
+from mediasluice.model.files import ChangeKey, Kind, in_range
+from mediasluice.model.flow import RootId
+from mediasluice.model.paths import text
+from mediasluice.model.roots import RootState
+from mediasluice.pipeline.isolation import Chunk, Code, Isolation
+from mediasluice.pipeline.writer import Abandoned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from mediasluice.catalogue.products import Lack
+    from mediasluice.catalogue.store import Catalogue
+    from mediasluice.catalogue.view import View
+    from mediasluice.pipeline.log import Log
+    from mediasluice.pipeline.watched import Watched
+    from mediasluice.pipeline.writer import Writer
+
+BATCH = 64  # contents of one transaction, chosen: seconds of work, so that little is made twice after a crash
+CHUNK = 8  # contents that one process is given at once, chosen: so that all of them end at about the same time
+PUT_OFF_S = 300.0  # chosen: what could not be read is tried again after that
+PUT_OFF_MAX = 10_000  # contents, chosen: the others are tried by the next run
+PAUSE_S = 2.0  # chosen: how often is looked for items that lack a preview
+_NO_ROOT = RootId(0)
+
+VERSIONS: Mapping[str, int] = {products.PREVIEW: 1, products.ESSENCE: 1, products.LIKENESS: 1}
+"""Raised whenever a product is made otherwise: those of an older version are made anew."""
+
+KINDS: Mapping[str, frozenset[Kind]] = {
+    products.PREVIEW: frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO}),
+    products.ESSENCE: frozenset({Kind.AUDIO, Kind.VIDEO}),
+    products.LIKENESS: frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO}),
+}
+DEADLINES: Mapping[str, float | None] = {  # seconds; ``None``: as for readings
+    products.PREVIEW: None,
+    products.ESSENCE: 1_200.0,  # seconds, chosen: every byte is read, and a film has 100 GB
+    products.LIKENESS: 300.0,  # seconds, chosen: some scenes are decoded
+}
+_STATES = {Code.FAILED: products.REFUSED, Code.TIMED_OUT: products.TIMED_OUT, Code.CRASHED: products.CRASHED}
+
+
+def hears() -> bool:
+    """Whether there is the program without which sounds have no fingerprint; without it none is made."""
+    return shutil.which("fpcalc") is not None
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a request is."""
+
+    found: int = 0  # contents that lacked it when it began
+    done: int = 0  # contents that were tried
+    refused: int = 0
+    left: int = 0  # could not be read now
+    is_ended: bool = False
+
+
+class _Round(NamedTuple):
+    """What came of a batch."""
+
+    products: list[Product]
+    streams: list[Streams]
+    likenesses: list[Likeness]
+
+
+class Maker:
+    """The products of one host. Build it, then :meth:`start`."""
+
+    def __init__(
+        self,
+        data: bytes,
+        open_view: Callable[[], View],
+        writer: Writer,
+        isolation: Callable[[Callable[[], None], float | None], Isolation],
+        log: Log,
+        *,
+        previews: str,
+        is_free: Callable[[], bool],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """Connect. ``data``: its directory; ``previews``: of ``items``, ``files`` or ``none``.
+
+        ``is_free``: whether nothing else is to be read.
+        """
+        self._data = data
+        self._open_view = open_view
+        self._writer = writer
+        self._answered = threading.Event()
+        self._isolations = {what: isolation(self._answered.set, deadline_s) for what, deadline_s in DEADLINES.items()}
+        self._log = log
+        self._previews = previews
+        self._is_free = is_free
+        self._failed = failed
+        self._roots: Mapping[RootId, Watched] = {}
+        self._sweep: Iterator[list[Lack]] | None = None  # over all that there was at the start
+        self._event = 0  # previews of what events up to this one brought are made, or are of the sweep
+        self._put_off: dict[int, float] = {}  # contents that could not be read: when they are tried again [monotonic s]
+        self._checked: int | None = 0  # previews of contents up to this one are known to be whole; ``None``: all are
+        self._lost: set[RootId] = set()  # roots of which nothing is read now
+        self._requests: dict[str, Progress] = {}
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="maker")
+
+    # -- for other threads ------------------------------------------------------------------------
+
+    def start(self, roots: Mapping[RootId, Watched]) -> None:
+        """Begin."""
+        self._roots = roots
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is being made is made by the next run. Before the writer is closed."""
+        self._stopping = True
+        self._wake.set()
+        self._answered.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for isolation in self._isolations.values():
+            isolation.close()
+
+    def request(self, what: str) -> Progress:
+        """Have a product made of all contents that lack it; gives what tells how far that is."""
+        progress = self._requests.get(what)
+        if progress is None:
+            progress = self._requests[what] = Progress()
+            self._wake.set()
+        return progress
+
+    # -- the thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            with suppress(OSError):  # what is left behind only takes room
+                clear_parts(self._data)
+            with self._open_view() as view:
+                while not self._stopping:
+                    self._wake.clear()
+                    if not self._round(view):
+                        self._wake.wait(PAUSE_S)
+        except Abandoned:
+            pass  # the catalogue cannot be written while this process ends
+        except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
+            self._failed(error)
+
+    def _round(self, view: View) -> bool:
+        """Make a few products; gives whether there may be more to do."""
+        for what in list(self._requests):
+            self._fulfil(view, what)
+        if self._previews == "none" or not self._is_free():
+            return False
+        if self._sweep is None:
+            self._event = view.head()
+            self._sweep = self._all_lacking(view)
+        lacks = next(self._sweep, None)
+        if lacks is None:
+            lacks = self._news(view)
+        if lacks is None:
+            return self._check(view)
+        made = {product.content for product in self._make(products.PREVIEW, lacks)}
+        for lack in lacks:
+            if lack.content not in made and len(self._put_off) < PUT_OFF_MAX:
+                self._put_off[lack.content] = time.monotonic() + PUT_OFF_S
+        return True
+
+    def _all_lacking(self, view: View) -> Iterator[list[Lack]]:
+        """Look through everything once, a batch at a time."""
+        of_items = self._previews == "items"
+        after = 0
+        while lacks := self._lacking(view, products.PREVIEW, after, of_items=of_items):
+            after = lacks[-1].content
+            yield lacks
+        after = 0
+        while lacks := view.stored_lacking(_search(products.PREVIEW, after)):
+            after = lacks[-1].content
+            yield lacks
+
+    def _news(self, view: View) -> list[Lack] | None:
+        """What lacks a preview of what arrived since, or is to be tried again; ``None``: nothing new is there."""
+        of_items = self._previews == "items"
+        event, contents = view.contents_told(self._event, BATCH, of_items=of_items)
+        now_s = time.monotonic()
+        again = [content for content, due_s in self._put_off.items() if due_s <= now_s][:BATCH]
+        if event == self._event and not again:
+            return None
+        self._event = event
+        for content in again:
+            del self._put_off[content]
+        among = {*contents, *again}
+        lacks = self._lacking(view, products.PREVIEW, 0, of_items=of_items, among=among)
+        return lacks + view.stored_lacking(_search(products.PREVIEW, 0, among))
+
+    def _check(self, view: View) -> bool:
+        """See whether previews that were made are still there: nothing was synced, and people tidy up."""
+        if self._checked is None:
+            return False
+        made = view.made(products.PREVIEW, self._checked, BATCH)
+        self._checked = made[-1][0] if made else None
+        gone = [content for content, blake3 in made if not is_stored(self._data, blake3)]
+        if gone:
+            self._write(lambda catalogue: catalogue.forget_products(products.PREVIEW, gone))
+            self._put_off.update(dict.fromkeys(gone, 0.0))
+        return bool(made)
+
+    def _fulfil(self, view: View, what: str) -> None:
+        progress, after = self._requests[what], 0
+        progress.found = view.count_lacking(_search(what, 0), self._present())
+        while not self._stopping and (lacks := self._lacking(view, what, after, of_items=False)):
+            after = max(lack.content for lack in lacks)
+            made = self._make(what, lacks)
+            progress.done += len(lacks)
+            progress.refused += sum(product.state != products.MADE for product in made)
+            progress.left += len(lacks) - len(made)
+        del self._requests[what]
+        progress.is_ended = True
+
+    def _lacking(
+        self, view: View, what: str, after: int, *, of_items: bool, among: Collection[int] | None = None
+    ) -> list[Lack]:
+        return view.lacking(_search(what, after, among), self._present(), of_items=of_items)
+
+    def _present(self) -> list[RootId]:
+        return [number for number, root in list(self._roots.items()) if root.state is not RootState.OFFLINE]
+
+    def _make(self, what: str, lacks: Sequence[Lack]) -> list[Product]:
+        """Have products made and record them; gives those of which it is known now what they are."""
+        isolation, count = self._isolations[what], 0
+        chunks = _chunks(lacks)
+        roots = {root for root, _, _ in chunks if root is not None}
+        self._heed(roots)
+        for root, path, part in chunks:
+            files = [(one.directory, one.name, self._key(one), (one.kind.value, one.found)) for one in part]
+            isolation.submit(Chunk(part, what, root or _NO_ROOT, path, files))
+            count += 1
+        result = _Round([], [], [])
+        while count and not self._stopping:
+            if not self._answered.wait(PAUSE_S):
+                self._heed(roots)
+            self._answered.clear()
+            for answer in isolation.drain():
+                count -= 1
+                if answer.failure is not None:
+                    self._log.error("worker_bug", detail=answer.failure, next="please report this")
+                part = answer.token  # type: ignore[assignment]
+                for lack, (code, value) in zip(part, answer.outcomes, strict=True):
+                    self._came_out(what, lack, code, value, result)
+        if any(result):
+            version = VERSIONS[what]
+            self._write(lambda catalogue: catalogue.save_products(what, version, *result))
+        return result.products
+
+    def _heed(self, roots: Collection[RootId]) -> None:
+        """Wait for nothing on those of these roots that do not answer any more, or are let go."""
+        present = set(self._present())
+        for isolation in self._isolations.values():
+            for root in self._lost & present:
+                isolation.trust(root)
+            for root in {*roots} - present:
+                isolation.give_up(root)
+        self._lost = (self._lost | {*roots}) - present
+
+    def _key(self, lack: Lack) -> tuple[int, int, int, int]:
+        """What the file has to be to be the one that is meant."""
+        ino, size, mtime_ns, ctime_ns = lack.key if lack.key is not None else _key_of(lack)
+        root = None if lack.root is None else self._roots.get(lack.root)
+        return (ino if root is not None and root.spec.stable_inodes else 0, size, mtime_ns, ctime_ns)
+
+    def _came_out(self, what: str, lack: Lack, code: Code, value: object, result: _Round) -> None:
+        """One product was made, or not; what comes from the other side of the pipe is believed as far as it can be."""
+        state = _STATES.get(code)
+        reason: str | None = str(value)
+        if code is Code.READ:
+            try:
+                state, reason = products.MADE, self._made(what, lack, value, result)
+            except (TypeError, ValueError):
+                state, reason = products.REFUSED, "what was made of it makes no sense"
+            except OSError as error:
+                self._log.warning("not_stored", what=what, reason=str(error), next="it is tried again later")
+                return
+        if state is None:
+            return
+        result.products.append(Product(lack.content, state, reason))
+        if state in (products.TIMED_OUT, products.CRASHED):
+            path = text(b"/".join(filter(None, (lack.path.rstrip(b"/"), lack.directory, lack.name))))
+            self._log.warning("not_made", what=what, path=path, reason=reason)
+
+    def _made(self, what: str, lack: Lack, value: Any, result: _Round) -> str | None:  # noqa: ANN401 - of unknown origin
+        """Keep what was made; gives what is wrong with it all the same."""
+        if what == products.PREVIEW:
+            small, large, width, height, note = value
+            if not (type(small) is type(large) is bytes):
+                raise TypeError
+            store(self._data, lack.blake3, Previews(small, large, int(width), int(height)))
+            return None if note is None else str(note)
+        if what == products.ESSENCE:
+            result.streams.append(Streams(lack.content, streams_of(value)))
+        else:
+            result.likenesses.append(Likeness(lack.content, *looks_of(value)))
+        return None
+
+    def _write(self, change: Callable[[Catalogue], None]) -> None:
+        self._writer.call(change, abandon=lambda: self._stopping, is_bulk=True)
+
+
+def _search(what: str, after: int, among: Collection[int] | None = None) -> Search:
+    return Search(what, VERSIONS[what], kinds_of(what), after, BATCH, among)
+
+
+def kinds_of(what: str) -> frozenset[Kind]:
+    """The kinds of files of which a product can be made here."""
+    if what == products.LIKENESS and not hears():  # sounds are not refused: the program may come
+        return KINDS[what] - {Kind.AUDIO}
+    return KINDS[what]
+
+
+def streams_of(value: Any) -> list[tuple[str, str, bytes, float | None]]:  # noqa: ANN401 - of unknown origin
+    """What the verb ``essence`` gave, where it makes sense; else fails with TypeError or ValueError."""
+    return [(str(kind), str(codec), bytes(digest), _seconds(span)) for kind, codec, digest, span in value]
+
+
+def looks_of(value: Any) -> tuple[bytes | None, bytes | None, float | None]:  # noqa: ANN401 - as above
+    """What the verb ``likeness`` gave, likewise."""
+    pictures, sound, duration = value
+    if not {type(pictures), type(sound)} <= {bytes, type(None)}:
+        raise TypeError
+    return pictures, sound, _seconds(duration)
+
+
+def _seconds(value: Any) -> float | None:  # noqa: ANN401 - as above
+    return None if value is None else float(value)
+
+
+def _chunks(lacks: Sequence[Lack]) -> list[tuple[RootId | None, bytes, list[Lack]]]:
+    """Contents that one process can be given together: of one root, a few of them."""
+    by_root: dict[tuple[RootId | None, bytes], list[Lack]] = {}
+    for lack in lacks:
+        by_root.setdefault((lack.root, lack.path), []).append(lack)
+    return [
+        (root, path, part[start : start + CHUNK])
+        for (root, path), part in by_root.items()
+        for start in range(0, len(part), CHUNK)
+    ]
+
+
+def _key_of(lack: Lack) -> ChangeKey:
+    """What lies at the target now; nobody else writes there."""
+    try:
+        status = os.lstat(os.path.join(lack.path, lack.name))
+    except OSError:
+        return ChangeKey(0, -1, 0, 0)  # the process finds out why
+    return ChangeKey(0, status.st_size, in_range(status.st_mtime_ns), in_range(status.st_ctime_ns))

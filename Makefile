@@ -1,6 +1,6 @@
 # make run [DIR=/some/folder]   set up what running needs, then watch DIR
 # make test                     set up everything, then run every test
-# The rest is for those who change the code: install, check, coverage, test-long, bench, lock, clean.
+# The rest is for those who change the code: install, check, coverage, test-long, bench, accuracy, lock, clean.
 
 DIR    ?= incoming
 PYTHON ?= python3
@@ -12,7 +12,7 @@ RUN    := $(VENV)/.holds-run
 DEV    := $(VENV)/.holds-dev
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run install check test coverage test-long bench lock clean
+.PHONY: run install check test coverage test-long bench accuracy lock clean
 .DEFAULT_GOAL := run
 
 run: $(RUN)
@@ -43,6 +43,10 @@ test-long: $(DEV)
 
 bench: $(DEV)
 	$(PY) -m benchmarks
+
+# How far we agree with exiftool and ffprobe; SLUICE_CORPUS names a directory of files with what both say of them.
+accuracy: $(DEV)
+	$(PY) -m benchmarks.accuracy
 
 lock:
 	scripts/lock

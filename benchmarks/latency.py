@@ -90,7 +90,7 @@ def _loaded(home: Path, count: int, scale: float) -> dict[str, list[float]]:
         service = _Service(home, home / f"loaded-data-{number}", root)
         try:
             scan = subprocess.Popen(
-                [SLUICE, "scan", str(load), "--json", "--data", str(service.data)],
+                [SLUICE, "scan", str(load), "--fast", "--json", "--data", str(service.data)],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment(home),

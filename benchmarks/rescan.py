@@ -65,11 +65,13 @@ def measure(scale: float, rounds: int) -> list[Figure]:
         part = tree / "half-0"  # the first half of it is a tree of its own
         wait_at_rest(time.time())
         data = str(home / "data")
-        run([SLUICE, "scan", str(part), "--json", "--data", data], home)
+        run([SLUICE, "scan", str(part), "--fast", "--json", "--data", data], home)
         times = interleaved(
             {
                 "floor": lambda timed: run([floor, str(part)], home, into=timed),
-                "rescan": lambda timed: run([SLUICE, "scan", str(part), "--json", "--data", data], home, into=timed),
+                "rescan": lambda timed: run(
+                    [SLUICE, "scan", str(part), "--fast", "--json", "--data", data], home, into=timed
+                ),
             },
             rounds,
         )
@@ -87,9 +89,11 @@ def measure(scale: float, rounds: int) -> list[Figure]:
                 2.2,
             )
         )
-        measured = run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "large")], home, memory=True)
+        measured = run(
+            [SLUICE, "scan", str(tree), "--fast", "--json", "--data", str(home / "large")], home, memory=True
+        )
         figures.append(memory_figure(f"{large:,} files: peak RSS of the first scan, all processes", measured))
-        again = run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "large")], home, memory=True)
+        again = run([SLUICE, "scan", str(tree), "--fast", "--json", "--data", str(home / "large")], home, memory=True)
         figures.append(memory_figure(f"{large:,} files: peak RSS of the rescan, all processes", again))
     return figures
 

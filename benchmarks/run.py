@@ -3,7 +3,7 @@
 Takes a scale (1 = the numbers of the bars); prints a table of figures with peer, ratio, repeats and the
 machine, and writes ``benchmarks/results/TIME.json``. Ends with 1 when a bar is not reached.
 
-    python -m benchmarks [--scale 1.0] [--rounds 5] [--only latency,small,media,rescan,watcher,imports]
+    python -m benchmarks [--scale 1.0] [--rounds 5] [--only latency,small,media,rescan,watcher,imports,music,...]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import imports, latency, rescan, scan, watcher
+from benchmarks import imports, latency, reading, rescan, scan, watcher
 from benchmarks.measure import Figure, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,6 +26,9 @@ ALL: dict[str, Callable[[float, int], list[Figure]]] = {
     "rescan": rescan.measure,
     "watcher": watcher.measure,
     "imports": imports.measure,
+    "music": reading.music,
+    "photos": reading.photos,
+    "films": reading.films,
 }
 
 

@@ -54,9 +54,11 @@ def small(scale: float, rounds: int) -> list[Figure]:
         candidates |= {
             "duplicates": _command([SLUICE, "duplicates", str(tree), "--json"], home),
             "first scan": _fresh_scan(tree, home),
-            "second scan": _command([SLUICE, "scan", str(tree), "--json", "--data", str(home / "kept")], home),
+            "second scan": _command(
+                [SLUICE, "scan", str(tree), "--fast", "--json", "--data", str(home / "kept")], home
+            ),
         }
-        run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "kept")], home)
+        run([SLUICE, "scan", str(tree), "--fast", "--json", "--data", str(home / "kept")], home)
         _read_once(tree)
         times = interleaved(candidates, rounds)
         _check("duplicates", _report(times["duplicates"].output), truth)
@@ -85,7 +87,9 @@ def small(scale: float, rounds: int) -> list[Figure]:
         for name in ("rmlint", "rdfind", "fdupes"):
             if name in times:
                 figures.append(compared("7", f"{what}: immediate report", times["duplicates"], name, times[name], None))
-        memory = run([SLUICE, "scan", str(tree), "--json", "--data", str(home / "measured")], home, memory=True)
+        memory = run(
+            [SLUICE, "scan", str(tree), "--fast", "--json", "--data", str(home / "measured")], home, memory=True
+        )
         figures.append(memory_figure(f"{files:,} files: peak RSS of the first scan, all processes", memory))
         return figures
 
@@ -141,7 +145,7 @@ def _command(words: list[str], home: Path) -> Callable[[Timed], object]:
 def _fresh_scan(tree: Path, home: Path) -> Callable[[Timed], object]:
     def scan(timed: Timed) -> None:
         data = home / f"fresh-{len(timed.wall_s)}"
-        run([SLUICE, "scan", str(tree), "--json", "--data", str(data)], home, into=timed)
+        run([SLUICE, "scan", str(tree), "--fast", "--json", "--data", str(data)], home, into=timed)
         subprocess.run(["rm", "-rf", str(data)], check=True)
 
     return scan

@@ -11,12 +11,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from mediasluice.catalogue.readings import Timed
 from mediasluice.catalogue.rows import Observed
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import ChangeKey, Digests, FileState, Kind, Origin
 from mediasluice.model.flow import IdentifiedFile, RootId
+from mediasluice.model.media import Capture, Confidence, DateSource
 from mediasluice.model.paths import split
 from mediasluice.model.roots import Library, RootIdentity, Rules
 
@@ -55,6 +57,12 @@ def identified(
     return IdentifiedFile(
         root, directory, name, at, links, origin, True, Kind.IMAGE, quick(content), found, old_directory, old_name
     )
+
+
+def read(catalogue: Catalogue, files: dict[int, int], local: str = "2024-05-06T07:08:09") -> None:
+    """Let the second pass be through with files: ids and their versions."""
+    capture = Capture(local, None, DateSource.EXIF_ORIGINAL, Confidence.HIGH)
+    catalogue.relate((), [Timed(file, version, capture) for file, version in files.items()], None)
 
 
 def observed(root: RootId, path: bytes, state: FileState, size: int = 7, **rest: Any) -> Observed:

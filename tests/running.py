@@ -132,11 +132,9 @@ class Running:
 
     # -- what it does -----------------------------------------------------------------------------
 
-    def scan(
-        self, *libraries: str, fast: bool = False, accept: bool = False, settle_s: float = LIMIT_S
-    ) -> dict[str, Any]:
+    def scan(self, *libraries: str, settle_s: float = LIMIT_S, **asked: bool) -> dict[str, Any]:
         roots = [self.root(name) for name in libraries] or list(self.service.host.intake.roots.values())
-        request = Request([(root, b"") for root in roots], settle_timeout_s=settle_s, fast=fast, accept=accept)
+        request = Request([(root, b"") for root in roots], settle_timeout_s=settle_s, **asked)
         result: dict[str, Any] = {}
         for row in run_pass(self.service, request):
             result = row.get("result", {})

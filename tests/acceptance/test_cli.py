@@ -269,15 +269,15 @@ def test_scan_beside_a_service(sluice: Sluice, root: Path) -> None:
     service.stop()
 
 
-def test_scan_fast(sluice: Sluice, root: Path) -> None:
-    """`--fast` passes over folders whose own time did not change; a full scan sees what was rewritten there."""
+def test_scan_trusts_times(sluice: Sluice, root: Path) -> None:
+    """`--trust-times` passes over folders whose own time did not change; a full scan sees what was rewritten there."""
     for _ in range(2):  # the second one finds all at rest, and remembers the times of the folders
         sluice.object("scan", root)
     with (root / "below" / "b.jpg").open("r+b") as file:  # in place: the time of its folder stays
         file.write(jpeg("SAME"))
     (root / "new.jpg").write_bytes(jpeg("new"))
-    fast = sluice.object("scan", root, "--fast")
-    assert (fast["new"], fast["changed"]) == (1, 0)
+    quick = sluice.object("scan", root, "--trust-times")
+    assert (quick["new"], quick["changed"]) == (1, 0)
     full = sluice.object("scan", root)
     assert (full["new"], full["changed"]) == (0, 1)
 

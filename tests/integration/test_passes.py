@@ -235,17 +235,17 @@ def test_more_new_names_than_are_remembered(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "in" / "gone.jpg").unlink()
     for number in range(60):
         put(tmp_path / "in" / f"{number % 7}" / f"{number}.jpg")
-    for fast in (False, True):
-        data = tmp_path / f"copy-{fast}"
+    for trusts_times in (False, True):
+        data = tmp_path / f"copy-{trusts_times}"
         shutil.copytree(tmp_path / "data", data)
         with once(tmp_path, data=data) as host:
-            assert kinds(host.scan(fast=fast)) == {"new": 60, "missing": 1}
+            assert kinds(host.scan(trusts_times=trusts_times)) == {"new": 60, "missing": 1}
             assert len(host.catalogued()) == 60
-            assert kinds(host.scan(fast=fast)) == {"unchanged": 60}
+            assert kinds(host.scan(trusts_times=trusts_times)) == {"unchanged": 60}
 
 
-def test_a_fast_pass(tmp_path: Path) -> None:
-    """A fast pass trusts the time of a directory: it finds what came and went, in every root and at any depth."""
+def test_a_pass_that_trusts_times(tmp_path: Path) -> None:
+    """A pass that trusts the times of directories finds what came and went, in every root and at any depth."""
     for root in ("one", "two"):
         for number in range(70):
             put(tmp_path / root / f"{number}" / "a.jpg")
@@ -257,14 +257,14 @@ def test_a_fast_pass(tmp_path: Path) -> None:
         put(tmp_path / "two" / "d.jpg")
         (tmp_path / "two" / "5" / "a.jpg").unlink()
         (tmp_path / "one" / "69" / "a.jpg").unlink()
-        assert {name: n for name, n in kinds(host.scan(fast=True)).items() if name != "unchanged"} == {
+        assert {name: n for name, n in kinds(host.scan(trusts_times=True)).items() if name != "unchanged"} == {
             "new": 3,
             "missing": 2,
         }
 
 
-def test_a_fast_pass_over_what_is_gone(tmp_path: Path) -> None:
-    """A fast pass over a directory that is gone ends."""
+def test_a_pass_that_trusts_times_over_what_is_gone(tmp_path: Path) -> None:
+    """A pass that trusts times ends where a directory is gone."""
     put(tmp_path / "in" / "d" / "a.jpg")
     with once(tmp_path) as host:
         host.scan()

@@ -14,10 +14,10 @@ from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.errors import UsageError
 from mediasluice.model.events import Event
-from mediasluice.model.files import FileState
+from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.imports import ImportRules, Judgement, Mode, Scope
-from tests.catalogues import add_root, identified, observed
+from tests.catalogues import add_root, identified, observed, read
 
 
 class Desk:
@@ -36,6 +36,7 @@ class Desk:
         [verdict] = self.catalogue.record([identified(self.root, name, content, **rest)], self.now_us)
         told = {verdict.file} if verdict.duplicate_of else set()
         self.catalogue.judge(self.root, self.rules, [verdict.file], self.now_us, told=told)
+        read(self.catalogue, {verdict.file: verdict.version})
         return verdict.file
 
     def due(self) -> list[Due]:
@@ -219,3 +220,23 @@ def test_files_that_we_moved_are_not_missing(desk: Desk) -> None:
     assert again != first
     assert desk.judged(again) is Judgement.DUPLICATE
     assert json.loads(json.dumps(desk.told("file.duplicate")[0].data))["item"] == 1
+
+
+def test_nothing_is_imported_before_it_was_read(desk: Desk) -> None:
+    """A picture is due once its capture time is known, and again after each new version; other files are at once."""
+    [verdict] = desk.catalogue.record([identified(desk.root, b"a", b"one")], 11)
+    desk.catalogue.judge(desk.root, desk.rules, [verdict.file], 11)
+    desk.now_us = 20
+    assert desk.due() == []
+    read(desk.catalogue, {verdict.file: verdict.version}, "2019-01-02T03:04:05")
+    [due] = desk.due()
+    assert due.capture is not None
+    assert due.capture.local == "2019-01-02T03:04:05"
+    [verdict] = desk.catalogue.record([identified(desk.root, b"a", b"two")], 21)
+    desk.catalogue.judge(desk.root, desk.rules, [verdict.file], 21)
+    desk.now_us = 30
+    assert desk.due() == []
+    [other] = desk.catalogue.record([identified(desk.root, b"b", b"three")._replace(kind=Kind.OTHER)], 31)
+    desk.catalogue.judge(desk.root, desk.rules, [other.file], 31)
+    desk.now_us = 40
+    assert [due.name for due in desk.due()] == [b"b"]

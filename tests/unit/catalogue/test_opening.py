@@ -170,12 +170,13 @@ def test_a_reader_needs_no_writer(file: Path) -> None:
 
 # -- migrations -----------------------------------------------------------------------------------
 
-_NEXT = """
+NEXT = SCHEMA_VERSION + 1
+_NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "{NEXT:04}"
+down_revision = "{SCHEMA_VERSION:04}"
 
 def upgrade():
     with op.batch_alter_table("content") as table:
@@ -188,7 +189,7 @@ def upgrade():
 def revisions(tmp_path: Path) -> Path:
     directory = tmp_path / "100% revisions"
     directory.mkdir()
-    (directory / "0003_next.py").write_text(_NEXT)
+    (directory / f"{NEXT:04}_next.py").write_text(_NEXT)
     return directory
 
 
@@ -201,18 +202,18 @@ def _fill(file: Path) -> list[tuple[str, bytes, bytes | None]]:
 def test_an_older_catalogue_is_migrated_beside_a_copy(file: Path, revisions: Path) -> None:
     """A migration changes the catalogue in place, leaves a copy of the old one, and the old program refuses it."""
     told = _fill(file)
-    prepare(file, 3, revisions)
-    assert version_of(file) == 3
+    prepare(file, NEXT, revisions)
+    assert version_of(file) == NEXT
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT size, crc32 FROM content").fetchall() == [(3, 3)]
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(f"{NEXT:04}",)]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    with pytest.raises(ForeignDatabase, match="version 3, this program knows 2"):
+    with pytest.raises(ForeignDatabase, match=f"version {NEXT}, this program knows {SCHEMA_VERSION}"):
         Catalogue.open(file)
-    copy = file.with_name(file.name + ".before-3")
+    copy = file.with_name(file.name + f".before-{NEXT}")
     assert not copy.exists()
-    copy = file.with_name(file.name + ".before-2")
-    assert version_of(copy) == 2
+    copy = file.with_name(file.name + f".before-{SCHEMA_VERSION}")
+    assert version_of(copy) == SCHEMA_VERSION
     with Catalogue.open(copy):
         assert story(copy) == told
 
@@ -220,10 +221,10 @@ def test_an_older_catalogue_is_migrated_beside_a_copy(file: Path, revisions: Pat
 def test_a_migrated_catalogue_is_left_alone(file: Path, revisions: Path) -> None:
     """A second start at the same version changes nothing and copies nothing."""
     _fill(file)
-    prepare(file, 3, revisions)
-    file.with_name(file.name + ".before-2").unlink()
+    prepare(file, NEXT, revisions)
+    file.with_name(file.name + f".before-{SCHEMA_VERSION}").unlink()
     before = file.read_bytes()
-    prepare(file, 3, revisions)
+    prepare(file, NEXT, revisions)
     assert file.read_bytes() == before
     assert _names(file.parent) == {file.name, revisions.name}
 
@@ -236,13 +237,13 @@ def test_a_migrated_catalogue_is_left_alone(file: Path, revisions: Path) -> None
 def test_a_failed_migration_changes_nothing(file: Path, revisions: Path, ending: str | None) -> None:
     """When a revision fails half way, the catalogue is as before and the old program goes on with it."""
     told = _fill(file)
-    second = revisions / "0003_next.py"
+    second = revisions / f"{NEXT:04}_next.py"
     if ending is None:
         second.unlink()
     else:
         second.write_text(_NEXT + ending)
     with pytest.raises((ConfigError, RuntimeError)):
-        prepare(file, 3, revisions)
+        prepare(file, NEXT, revisions)
     assert version_of(file) == SCHEMA_VERSION
     with Catalogue.open(file) as catalogue:
         assert story(file) == told
@@ -275,7 +276,14 @@ def test_a_catalogue_without_imports_gets_their_tables(file: Path, tmp_path: Pat
     """One of the version before has, once opened, the tables of a fresh one, and all that it knew."""
     told = _fill(file)
     with closing(sqlite3.connect(file)) as connection:
-        for table in ("judgement", "step", "item", "account", "ground"):
+        for table in (
+            "judgement",
+            "step",
+            "item",
+            "account",
+            "ground",
+            *SECOND,
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE root DROP COLUMN baseline_us")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
@@ -287,6 +295,28 @@ def test_a_catalogue_without_imports_gets_their_tables(file: Path, tmp_path: Pat
     assert story(file) == told
     with View.open(file) as view:
         assert [root.has_baseline for root in view.roots()] == [True]
+
+
+def test_a_catalogue_without_readings_reads_all_that_it_knows(file: Path, tmp_path: Path) -> None:
+    """One of the version before gets the tables of a fresh one, and its second pass begins at the first event."""
+    told = _fill(file)
+    with closing(sqlite3.connect(file)) as connection:
+        for table in SECOND:
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    Catalogue.open(file).close()
+    Catalogue.open(tmp_path / "fresh.sqlite").close()
+    assert _tables(file) == _tables(tmp_path / "fresh.sqlite")
+    assert story(file) == told
+    with View.open(file) as view:
+        assert view.enriched() == 0
+        assert [subject.name for subject in view.following(0, 100, frozenset())[1]] == [b"x"]
+
+
+SECOND = ("capture", "kin", "likeness", "member", "product", "reading", "stream", "unread")
+"""The tables of the third version."""
 
 
 def _tables(file: Path) -> set[tuple[str, str]]:

@@ -24,7 +24,7 @@ def test_a_file_is_listed_with_all_that_is_known(catalogue: Catalogue, root: Roo
     found = digests(b"one")
     assert line == (
         1, "photos", b"/photos/2024/x \xff\n.jpg", 3, 5_000, Kind.IMAGE, FileState.CATALOGUED, None,
-        found.blake3, found.xxh128, 2, 1,
+        found.blake3, found.xxh128, 2, 1, None,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import re
 import resource
@@ -53,6 +54,21 @@ def are_equal(one: Path, other: Path) -> bool:
     a, b = of(one), of(other)
     assert (essence.key(a) == essence.key(b)) is essence.same(a, b)  # a key alone differs only by a cut
     return essence.same(a, b)
+
+
+# --- for the other side of a pipe
+
+
+def test_what_crosses_a_pipe_are_plain_values(media: Path) -> None:
+    """Streams as tuples that marshal can write; samples beside them only where a single sound is lossless."""
+    lossless = essence.of_file(opened(media / "plain.flac"))
+    assert marshal.loads(marshal.dumps(lossless)) == lossless
+    assert [type(one) for one in lossless] == [tuple, tuple]
+    stream, samples = lossless
+    assert stream == (*of(media / "plain.flac").streams[0],)
+    assert samples == ("samples", "md5 44100 2", essence.pcm_md5_of(opened(media / "plain.flac")), stream[3])
+    assert [one[0] for one in essence.of_file(opened(media / "plain.mp3"))] == ["audio"]
+    assert [one[0] for one in essence.of_file(opened(media / "film.mp4"))] == ["audio", "video"]
 
 
 # --- the same streams in another container

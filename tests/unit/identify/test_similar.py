@@ -15,6 +15,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from mediasluice.identify import similar, stills
 from mediasluice.identify.opened import Opened, Refused
 from mediasluice.model.files import Kind
+from mediasluice.model.media import Media, Reading, to_json
 from tests.clips import film, noise, opened, sound
 
 
@@ -333,6 +334,29 @@ def test_a_film_without_sound_is_refused(original: Path) -> None:
     """There is nothing to listen to."""
     with pytest.raises(Refused, match="no sound"):
         similar.of_audio(opened(original), "/bin/true")
+
+
+def test_what_crosses_a_pipe_are_plain_values(
+    original: Path, music: Path, tmp_path: Path, stored: Callable[[bytes, str], Opened]
+) -> None:
+    """Hashes in one row, a fingerprint, a duration; with the reading and without it; nothing seen is a value, too."""
+    with io.BytesIO() as held:
+        photo(1).save(held, "PNG")
+        content = held.getvalue()
+    pictures, sound_, seconds = similar.of_file(stored(content, "a.png"), None)
+    assert (similar.unpacked(pictures or b""), sound_, seconds) == ((hashed(photo(1)),), None, None)
+    pictures, sound_, seconds = similar.of_file(opened(original))
+    assert similar.unpacked(pictures or b"") == similar.of_video(opened(original))
+    assert sound_ is None
+    assert seconds == pytest.approx(8, abs=0.2)
+    said = to_json(Reading("av", media=Media(duration=7.5)))
+    assert similar.of_file(opened(original), said)[2] == 7.5
+    if shutil.which("fpcalc"):
+        assert similar.of_file(opened(music), said) == (None, fingerprint(music), 7.5)
+    smooth = film(tmp_path / "a.mp4", seconds=2, audio=None, seed=1, size=(160, 16))
+    assert similar.of_file(opened(smooth), said) == (None, None, 7.5)
+    with pytest.raises(Refused, match="look and sound like nothing"):
+        similar.of_file(Opened(opened(music).fd, 10, b"a.txt", Kind.OTHER))
 
 
 def test_fingerprints_are_compared_where_they_fit_best() -> None:

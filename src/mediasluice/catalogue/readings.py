@@ -18,7 +18,7 @@ from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.items import regroup
 from mediasluice.catalogue.ledger import Ledger, loaded
 from mediasluice.catalogue.rows import storable
-from mediasluice.model.files import ChangeKey, FileState, Kind
+from mediasluice.model.files import OPEN_STATES, ChangeKey, FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.media import Capture, Confidence, DateSource
 
@@ -133,6 +133,10 @@ _IS_OURS = (
     " AND substr(s.source, -1 - length(f.name)) <> CAST('/' || f.name AS BLOB) WHERE i.path = CAST("
     "rtrim(CAST(r.path AS TEXT), '/') || '/' || d.path || iif(length(d.path) > 0, '/', '') || f.name AS BLOB))"
 )
+# A file that is being written, or on its way, counts as it was: if it turns out to be so, nobody tells of it.
+_HERE = ", ".join(
+    f"'{state}'" for state in sorted({FileState.CATALOGUED, FileState.EMPTY, FileState.DEPARTED, *OPEN_STATES})
+)
 # What an import took from its path is a relative for a while, unless another file has its name by now.
 _MOVED = (  # two questions, because an index answers each of them
     "(f.state = 'missing' AND f.reason = 'moved' AND NOT EXISTS"
@@ -143,7 +147,7 @@ _RELATIVES = (
     "SELECT m.file, f.version, d.root, m.home, d.path, f.name, f.kind, f.mtime_ns, rd.found, m.master, m.role,"
     f" m.follows, {_IS_OURS}, cap.version, cap.local, cap.offset_minutes, cap.source, cap.confidence, cap.rejected"
     " FROM json_each(?) wanted CROSS JOIN member m ON m.file = wanted.value"
-    f" CROSS JOIN file f ON f.id = m.file AND (f.state = 'catalogued' OR {_MOVED})"
+    f" CROSS JOIN file f ON f.id = m.file AND (f.state IN ({_HERE}) OR {_MOVED})"
     " CROSS JOIN dir d ON d.id = f.dir"
     # what we moved gave up its content, but its item has that
     " CROSS JOIN root r ON r.id = d.root LEFT JOIN reading rd ON rd.content = ifnull(f.content,"
@@ -258,7 +262,7 @@ def _subject(row: Sequence[object]) -> Subject:
 
 
 def relatives(connection: sqlite3.Connection, kin: Collection[tuple[int, bytes]]) -> list[Relative]:
-    """All catalogued files that share one of these keys, (home, key), or share one with one that does, and so on.
+    """All known files that share one of these keys, (home, key), or share one with one that does, and so on.
 
     Who shares a key with more than FOLDER_MAX is not found by it; those that the keys came from are given anyway.
     """
@@ -325,6 +329,10 @@ def save(
     _KIN.insert(
         connection, [(home, key, place.file) for place, home in zip(seen, homes, strict=True) for key in place.keys]
     )
+    _leave(connection, left)
+
+
+def _leave(connection: sqlite3.Connection, left: Sequence[Unread]) -> None:
     connection.executemany(
         "INSERT INTO unread (file, tries, due_us, reason) VALUES (?, ?, ?, ?) ON CONFLICT (file) DO UPDATE SET"
         " tries = excluded.tries, due_us = excluded.due_us, reason = excluded.reason",
@@ -365,16 +373,18 @@ def relate(
     upto: int | None,
     seen: Sequence[Place] = (),
     gone: Collection[int] = (),
+    left: Sequence[Unread] = (),
 ) -> None:
     """Keep who belongs to whom and when files were made; events up to ``upto`` are dealt with then.
 
-    So are the files that were ``seen``. Those that are ``gone`` are nobody's relatives any more; but what an import
-    took away stays one for what comes late, for :data:`LATE_US`.
+    So are the files that were ``seen``, but for those that are ``left`` for another time. Those that are ``gone`` are
+    nobody's relatives any more; but what an import took away stays one for what comes late, for :data:`LATE_US`.
     What an importing library decided about files that belong to others now is turned in the same transaction.
     """
     connection = ledger.connection
     _forget(connection, _gone_for_good(connection, gone))
     _forget(connection, [*gone, *(place.file for place in seen)], ("unread",))
+    _leave(connection, left)
     _drop_old_keys(ledger, seen)
     connection.executemany(
         "UPDATE member SET master = ?, role = ?, follows = ? WHERE file = ?",

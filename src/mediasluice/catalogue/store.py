@@ -407,10 +407,11 @@ class Catalogue:
         upto: int | None,
         seen: Sequence[Place] = (),
         gone: Collection[int] = (),
+        left: Sequence[Unread] = (),
     ) -> None:
-        """Keep groups and capture times; events up to ``upto``, and these files, are dealt with."""
+        """Keep groups and capture times; events up to ``upto``, and these files, are dealt with; see ``readings``."""
         with self.transaction():
-            readings.relate(self._ledger, ties, timed, upto, seen, gone)
+            readings.relate(self._ledger, ties, timed, upto, seen, gone, left)
 
     def save_products(
         self,

@@ -53,6 +53,7 @@ PAUSE_S = 2.0  # chosen: how often is looked for what is to be tried again, also
 AGAIN_S = 0.5  # chosen: the first wait after a file that changed or was out of reach; it doubles
 AGAIN_MAX_S = 3600.0  # chosen
 UNSETTLED_MAX_S = 60.0  # chosen: for a file that is being written or on its way; only the catalogue is asked
+OVERLOOKED_S = 10.0  # chosen: the event that explains it comes first
 OWED_S = 600.0  # chosen: how often is looked whether full digests that were put off are there
 SLOW_TRIES = 3  # chosen: a file on a network that took too long may take less another time
 
@@ -68,7 +69,9 @@ class _Batch:
     left: list[Unread] = field(default_factory=list)
     open: set[int] = field(default_factory=set)  # numbers of chunks that are being read
     asked: set[int] = field(default_factory=set)  # contents that were
-    equal: list[Subject] = field(default_factory=list)  # files whose content is being read for another one
+    equal: list[Subject] = field(default_factory=list)  # files whose content is being read already
+    behind: set[_Batch] = field(default_factory=set)  # the batches that do so; older ones, so that no two wait
+    is_done: bool = False
     is_again: bool = False  # of files that stand in the list of those that are tried again
     is_swept: bool = False  # of files that were read by an older version
 
@@ -111,7 +114,7 @@ class Enricher:
         self._hurried: deque[int] = deque()
         self._numbers = itertools.count()
         self._batches: deque[_Batch] = deque()
-        self._reading: dict[int, int] = {}  # contents that are being read: the file that stands for each
+        self._reading: dict[int, _Batch] = {}  # contents that are being read, and for whom
         self._cursor = 0  # events up to this one are in a batch or done
         self._done = 0  # events up to this one are done
         self._reached = 0  # likewise, and nothing that was left of them is due
@@ -227,10 +230,8 @@ class Enricher:
             self._begin(_Batch(upto), found)
 
     def _is_through(self, batch: _Batch) -> bool:
-        """Whether all of it is read, also what is read for an older batch: no two wait for each other."""
-        return not batch.open and not any(
-            one.content in self._reading and one.content not in batch.asked for one in batch.equal
-        )
+        """Whether all of it is read, also what is read for an older batch."""
+        return not batch.open and all(older.is_done for older in batch.behind)
 
     def _next_hurried(self) -> list[int]:
         return list({self._hurried.popleft() for _ in range(min(len(self._hurried), BATCH))})
@@ -300,11 +301,12 @@ class Enricher:
             batch.seen.append(_place(subject, subject.found))
         elif root is None or root.state is RootState.OFFLINE:
             self._leave(batch, subject, "its library is offline" if root else "its library is not watched")
-        elif (other := self._reading.get(subject.content)) is None:
-            self._reading[subject.content] = subject.file
+        elif (reader := self._reading.get(subject.content)) is None:
+            self._reading[subject.content] = batch
             return True
-        elif other != subject.file:
+        else:  # an equal file, or this very one, which may have got another name meanwhile
             batch.equal.append(subject)
+            batch.behind |= {reader} - {batch}
         return False
 
     def _answered(self, answer: Answer) -> None:
@@ -371,18 +373,24 @@ class Enricher:
                 left = [*left, *(Unread(place.file, 0, at_us, "its time is worked out anew") for place in batch.seen)]
             self._write(batch, lambda catalogue: catalogue.save_readings(read, batch.seen, left, at_us))
         if files or batch.upto is not None:
-            ties, timed, troubles = self._relate(view.relatives(view.kin_of(files)))
+            relatives = view.relatives(view.kin_of(files))
+            ties, timed, troubles = self._relate(relatives)
             for trouble in troubles:
                 self._log.error("worker_bug", detail=trouble, next="please report this")
-            self._write(batch, lambda catalogue: catalogue.relate(ties, timed, batch.upto, batch.seen, batch.gone))
+            left = _overlooked(batch, relatives)
+            self._write(
+                batch, lambda catalogue: catalogue.relate(ties, timed, batch.upto, batch.seen, batch.gone, left)
+            )
         for content in batch.asked:
             del self._reading[content]
+        batch.is_done = True
+        batch.behind.clear()
         if files:
             self._related()
         self._done = max(self._done, batch.upto or 0)
 
     def _meet_equal(self, view: View, batch: _Batch) -> None:
-        """What was read for another file is known by now, unless that one could not be read."""
+        """What was being read already is known by now, unless it could not be read."""
         for subject in view.subjects([one.file for one in batch.equal], grouping.EXTENSIONS):
             of_this = None if subject.content is None else batch.read.get(subject.content)
             found = of_this.found if of_this else subject.found if subject.reading == READER_VERSION else None
@@ -411,6 +419,17 @@ def _reading(value: object) -> Reading | None:
         return from_json(value) if isinstance(value, str) else None
     except Exception:  # noqa: BLE001 - a text of unknown origin
         return None
+
+
+def _overlooked(batch: _Batch, relatives: Sequence[readings.Relative]) -> list[Unread]:
+    """Files that turned into something else while they were read. Usually an event follows; nothing may hang on it."""
+    related = {row.file for row in relatives if row.found is not None or not is_read(row.kind, row.name)}
+    due_us = now_us() + int(OVERLOOKED_S * 1e6)
+    return [
+        Unread(place.file, 0, due_us, "it changed while it was read")
+        for place in batch.seen
+        if place.file not in related
+    ]
 
 
 def _content(subject: Subject) -> int:

@@ -330,7 +330,10 @@ class Looks:
         if code in (Code.GONE, Code.SPECIAL):  # in both cases no file has this name any more
             if code == Code.GONE:
                 self._recorder.say(root, directory, name, "vanished", reason="gone before it could be read")
-            self._departures.depart(root, [(directory, name)])
+            # A share that shows nothing any more has lost no file. Whether one is missing there is for a pass to say,
+            # which sees all of it; on this machine's own disks the kernel has told of it as well.
+            if code == Code.SPECIAL or (root.spec.local and not root.mounts):
+                self._departures.depart(root, [(directory, name)])
         self._closed(root.id, directory, name, None, None)
         return None
 

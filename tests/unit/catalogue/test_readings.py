@@ -289,6 +289,16 @@ def test_a_file_is_left_once(desk: Desk) -> None:
     assert desk.rows("unread") == [(number, 2, 2_000, "again")]
 
 
+def test_seen_and_left_for_another_time(desk: Desk) -> None:
+    """A file that was read, and that nothing followed for, is tried again; the others are dealt with."""
+    one, two = desk.put(b"1.jpg"), desk.put(b"2.jpg")
+    desk.leave(one)
+    desk.leave(two)
+    seen = [Place(file, desk.root, b"", ()) for file in (one, two)]
+    desk.catalogue.relate([], [], None, seen, (), [Unread(two, 0, 5_000, "it changed while it was read")])
+    assert desk.rows("unread") == [(two, 0, 5_000, "it changed while it was read")]
+
+
 def test_only_roots_that_can_be_read_are_asked(desk: Desk) -> None:
     """Files of other roots stay where they are until theirs is asked for."""
     there = add_root(desk.catalogue, "far", b"disk-2")
@@ -357,14 +367,17 @@ def test_what_is_known_of_relatives(desk: Desk) -> None:
     assert (found[two].found, found[two].master, found[two].timed) == (None, None, None)
 
 
-def test_only_catalogued_files_are_relatives(desk: Desk) -> None:
-    """One that is gone, departed or being written is nobody's relative as long as it is."""
-    files = [desk.put(b"%d.jpg" % number) for number in range(4)]
+def test_who_is_on_its_way_stays_a_relative(desk: Desk) -> None:
+    """A file that departed or is being written counts as it was, until it is told; one that is deleted does not."""
+    files = [desk.put(b"%d.jpg" % number) for number in range(6)]
     desk.meet(dict.fromkeys(files, (b"a",)))
     desk.delete(b"1.jpg")
     desk.catalogue.depart(desk.root, [(b"", b"2.jpg")], 30)
-    desk.catalogue.observe([observed(desk.root, b"3.jpg", FileState.SETTLING)], 30)
-    assert set(desk.relatives(files[0])) == {files[0]}
+    states = (FileState.SETTLING, FileState.EMPTY, FileState.SKIPPED)
+    desk.catalogue.observe(
+        [observed(desk.root, b"%d.jpg" % number, state) for number, state in enumerate(states, start=3)], 30
+    )
+    assert set(desk.relatives(files[0])) == {files[0], files[2], files[3], files[4]}
 
 
 def test_a_heap_is_compared_with_nobody(desk: Desk) -> None:

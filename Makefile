@@ -1,6 +1,6 @@
 # make run [DIR=/some/folder]   set up what running needs, then watch DIR
 # make test                     set up everything, then run every test
-# The rest is for those who change the code: install, check, coverage, test-long, bench, accuracy, lock, clean.
+# The rest is for those who change the code: install, lint, check, coverage, test-long, bench, accuracy, lock, clean.
 
 DIR    ?= incoming
 PYTHON ?= python3
@@ -12,7 +12,7 @@ RUN    := $(VENV)/.holds-run
 DEV    := $(VENV)/.holds-dev
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run install check test coverage test-long bench accuracy lock clean
+.PHONY: run install lint check test coverage test-long bench accuracy lock clean
 .DEFAULT_GOAL := run
 
 run: $(RUN)
@@ -21,11 +21,13 @@ run: $(RUN)
 
 install: $(DEV)
 
-check: $(DEV)
+lint: $(DEV)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+check: lint
 	$(PY) -m pytest -q tests/unit tests/house
 
 test: $(DEV)

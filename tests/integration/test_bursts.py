@@ -88,6 +88,8 @@ def test_reader_stopped(tmp_path: Path) -> None:
         _directory(root, number).mkdir(parents=True)
     with Sluice(tmp_path / "home", config=_without_audit(root)) as sluice:
         service = sluice.start()
+        directories = 1 + sum(path.is_dir() for path in root.rglob("*"))
+        service.wait(lambda: sluice.root(root)["watches"] == directories, "all watches", CATCH_UP_S)
         with sluice.follow() as follower:
             service.pause()
             paths = _burst(root, 0, STALLED)

@@ -25,6 +25,7 @@ from mediasluice.model.media import Capture, Confidence, DateSource
 READ, REFUSED, TIMED_OUT, CRASHED = "read", "refused", "timed out", "crashed"
 
 FOLDER_MAX = 1_000  # files that share a key, chosen: an album has fewer; so many are a heap
+REASONS_MAX = 10  # chosen: for a status that is read at a glance
 
 LATE_US = 3600 * 1_000_000  # chosen: within an hour a name in a folder of arrivals means the same picture
 
@@ -248,6 +249,18 @@ def outdated(connection: sqlite3.Connection, version: int, after: int, limit: in
         (json.dumps([row[0] for row in contents]),),
     ).fetchall()
     return contents[-1][0], subjects(connection, [row[0] for row in files])
+
+
+def behind(connection: sqlite3.Connection) -> int:
+    """How many events of files the second pass has not dealt with."""
+    query = "SELECT count(*) FROM event WHERE seq > ? AND type GLOB 'file.*'"
+    return int(connection.execute(query, (cursor(connection),)).fetchone()[0])
+
+
+def left(connection: sqlite3.Connection) -> dict[str, int]:
+    """Why files are tried again, with how many of them; the most frequent reasons."""
+    query = f"SELECT reason, count(*) FROM unread GROUP BY reason ORDER BY count(*) DESC, reason LIMIT {REASONS_MAX}"
+    return {str(reason): int(count) for reason, count in connection.execute(query)}
 
 
 def _subject(row: Sequence[object]) -> Subject:

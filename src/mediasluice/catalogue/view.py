@@ -218,6 +218,11 @@ class View:
         with translated(self._file):
             return readings.cursor(self._connection)
 
+    def inside(self) -> dict[str, Any]:
+        """How far the second pass is behind, and why files are tried again."""
+        with translated(self._file):
+            return {"behind": readings.behind(self._connection), "again": readings.left(self._connection)}
+
     def following(self, after: int, limit: int, extensions: frozenset[str]) -> tuple[int, list[Subject]]:
         """The media that the next events are about, and the last of those events; see ``readings.of_media``."""
         with translated(self._file):

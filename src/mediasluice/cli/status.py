@@ -64,6 +64,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
         "counts": {},
         "overflows": 0,
         "imports": {"counts": {}, "waiting": {}},
+        "inside": {"behind": 0, "again": {}, "reading": []},
     }
     view = view_of(data, quiet=quiet)
     if view is None:
@@ -81,7 +82,8 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
             for root in view.roots()
         ]
         imports = {"counts": view.imports(), "waiting": {}}
-        return state | {"roots": roots, "counts": view.counts(), "imports": imports}
+        inside = view.inside() | {"reading": []}
+        return state | {"roots": roots, "counts": view.counts(), "imports": imports, "inside": inside}
 
 
 def _show(state: dict[str, Any]) -> None:
@@ -108,8 +110,21 @@ def _show(state: dict[str, Any]) -> None:
         say("imports: " + ", ".join(f"{count:,} {judged}" for judged, count in sorted(imports["counts"].items())))
     for library, reason in sorted(imports["waiting"].items()):
         say(f"imports of {shown(library)} wait: {shown(reason)}; tried again by themselves")
+    _show_inside(state["inside"])
     if state["overflows"]:
         say(f"event queue overflows: {state['overflows']:,}; each time the root was compared again")
+
+
+def _show_inside(inside: dict[str, Any]) -> None:
+
+    if inside["behind"]:
+        say(f"still to be looked into: {inside['behind']:,} changes")
+    for reason, count in inside["again"].items():
+        say(f"looked into again later: {count:,} files, because {shown(reason)}")
+    if inside["reading"]:
+        now_s = time.time()
+        rows = [(one["path"], duration(max(0.0, now_s - one["since"]))) for one in inside["reading"]]
+        table(("looking into", "for"), rows)
 
 
 def _until(due_s: float | None, now_s: float) -> str:

@@ -26,9 +26,11 @@ from mediasluice.service.producing import run_making
 from mediasluice.settle.decide import WaitReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mediasluice.catalogue.store import Catalogue
+    from mediasluice.model.flow import RootId
+    from mediasluice.pipeline.isolation import Busy
     from mediasluice.pipeline.watched import Watched
     from mediasluice.service.service import Service
 
@@ -62,6 +64,7 @@ class Answers:
         with View.open(catalogue_file(service.data)) as view:
             live["counts"] = view.counts()
             live["imports"] = {"counts": view.imports(), "waiting": service.host.importer.waits}
+            live["inside"] |= view.inside()
         yield live
 
     def _live(self) -> dict[str, Any]:
@@ -97,6 +100,7 @@ class Answers:
                     for busy in intake.workers.busy()
                 ],
             },
+            "inside": {"reading": _inside(service.host.enricher.isolation.busy(), intake.roots, now - now_s)},
             "overflows": sum(root.overflows for root in intake.roots.values()),
             "disk_full": None if service.full is None else str(service.full),
             "scans": [
@@ -253,6 +257,15 @@ def _path_of(token: object) -> str | None:
         here, looks = token.groups[0]
         return text(join(token.root.path, join(here.directory, looks[0].name)))
     return None
+
+
+def _inside(busy: Iterable[Busy], roots: Mapping[RootId, Watched], epoch: float) -> list[dict[str, Any]]:
+    """What isolated processes look into; ``epoch``: when the monotonic clock began [s]."""
+    return [
+        {"path": text(join(root.path, join(one.directory, one.name))), "since": epoch + one.since_s}
+        for one in busy
+        if (root := roots.get(one.root)) is not None
+    ]
 
 
 def _root(root: Watched) -> dict[str, Any]:

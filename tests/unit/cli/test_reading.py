@@ -182,11 +182,15 @@ def test_status_without_a_service_is_what_is_remembered(library: Library1, sluic
     }
     assert state["counts"]["catalogued"] == 2
     assert state["counts"]["unreadable"] == 1
+    told = sum(event["type"].startswith("file.") for event in sluice("events"))
+    assert told
+    assert state["inside"] == {"behind": told, "again": {}, "reading": []}
 
 
 def test_status_with_a_service_is_its_answer(library: Library1, sluice: Sluice) -> None:
     """A running service answers for itself."""
-    live = {"pid": 7, "roots": [], "settling": [], "queues": {}, "counts": {}, "overflows": 2}
+    inside: dict[str, Any] = {"behind": 3, "again": {"it changed": 2}, "reading": []}
+    live = {"pid": 7, "roots": [], "settling": [], "queues": {}, "counts": {}, "overflows": 2, "inside": inside}
     server = Server(library.data / SOCKET_NAME, {"status": lambda _: iter([live])})
     server.start()
     try:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,13 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 LOCK_WAIT_S = 5.0  # chosen; nobody else writes, but a person may look inside with other programs
 
+_connected: Counter[tuple[int, int]] = Counter()
+"""Connections of this process, by (device, inode) of the database. Such a file is opened by nobody else here: with its
+end the system would drop all locks that SQLite holds on it in this process. Another program that looks inside and
+leaves takes itself for the last one then, and removes the WAL that we go on to write into
+(sqlite.org/howtocorrupt.html, 2.2)."""
+_opening = threading.RLock()  # over that set: no header is read while somebody connects
+
 _LITTLE = 128 << 10  # bytes; chosen: SQLite writes some pages at once
 _HEADER = 100  # bytes
 _MAGIC = b"SQLite format 3\0"
@@ -34,8 +43,11 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 def version_of(file: Path) -> int | None:
     """The schema version of the catalogue at ``file``, which is not changed; ``None`` for nothing or an empty file."""
     try:
-        with file.open("rb") as stream:
-            header = stream.read(_HEADER)
+        with _opening:
+            if _connected[_identity(file)] > 0:
+                return _version_by_connection(file)
+            with file.open("rb") as stream:
+                header = stream.read(_HEADER)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -49,9 +61,13 @@ def version_of(file: Path) -> int | None:
         raise _foreign(file, f"this database belongs to another program (application id 0x{application:08X})")
     version = int.from_bytes(header[60:64], "big")
     if _has_content(beside(file, "-wal")):  # the newest header may still be in there
-        with contextlib.closing(connect(file, "ro")) as connection, translated(file):
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+        return _version_by_connection(file)
     return version
+
+
+def _version_by_connection(file: Path) -> int:
+    with contextlib.closing(connect(file, "ro")) as connection, translated(file):
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def copy_database(connection: sqlite3.Connection, target: Path) -> None:
@@ -118,15 +134,38 @@ def translation(error: sqlite3.DatabaseError, file: Path) -> ConfigError | Unava
 
 def connect(file: Path, mode: str) -> sqlite3.Connection:
     uri = f"{Path(os.path.abspath(file)).as_uri()}?mode={mode}"
-    with translated(file):
-        return sqlite3.connect(
+    with translated(file), _opening:
+        connection = sqlite3.connect(
             uri,
             uri=True,
             timeout=LOCK_WAIT_S,
             isolation_level=None,
             check_same_thread=False,  # made on one thread, used on another; never on two at a time
             cached_statements=256,
+            factory=_Connection,
         )
+        with contextlib.suppress(OSError):  # removed under us: whatever comes there is another file
+            connection.identity = _identity(file)
+            _connected[connection.identity] += 1
+    return connection
+
+
+class _Connection(sqlite3.Connection):
+    """Counted while it is open."""
+
+    identity: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        with _opening:
+            super().close()
+            if self.identity is not None:
+                _connected[self.identity] -= 1
+                self.identity = None
+
+
+def _identity(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_dev, status.st_ino
 
 
 def beside(file: Path, end: str) -> Path:

@@ -148,6 +148,20 @@ def test_paths_with_odd_characters_are_taken(tmp_path: Path) -> None:
     assert len(story(directory / "c.sqlite")) == 1
 
 
+def test_who_looks_inside_takes_nothing_away(file: Path) -> None:
+    """Another program that opens the catalogue beside a running service, and leaves, does not remove its WAL."""
+    look = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM meta').fetchall()"
+    with Catalogue.open(file) as catalogue:
+        root = add_root(catalogue)
+        with View.open(file), View.open(file):
+            pass
+        subprocess.run([sys.executable, "-c", look, file], check=True)
+        catalogue.record([identified(root, b"x", b"one")], 10)
+        with View.open(file) as view:
+            assert len(list(view.files())) == 1
+    assert len(story(file)) == 1
+
+
 def test_a_reader_needs_no_writer(file: Path) -> None:
     """A catalogue is read whole after its writer was killed in the middle, and the reader checkpoints nothing."""
     program = f"""

@@ -444,6 +444,63 @@ def test_another_file_is_not_read(happens: Callable[[Path], None], code: Code, t
         assert running.isolation.restarts == {}
 
 
+def _by_link(path: Path) -> None:
+    """The file that is meant, by its link."""
+
+
+def _link_elsewhere(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("../other.jpg")
+
+
+def _link_outside(path: Path) -> None:
+    path.unlink()
+    (path.parent.parent / "hidden" / "meant.jpg").rename(path.parent.parent.with_name("outside.jpg"))
+    path.symlink_to("../../outside.jpg")
+
+
+def _link_nowhere(path: Path) -> None:
+    (path.parent.parent / "hidden" / "meant.jpg").unlink()
+
+
+def _link_in_a_circle(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("meant.jpg")
+
+
+@pytest.mark.parametrize(
+    ("happens", "code"),
+    [
+        (_by_link, Code.READ),
+        (_link_elsewhere, Code.CHANGED),
+        *((change, Code.GONE) for change in (_link_outside, _link_nowhere, _link_in_a_circle)),
+    ],
+)
+def test_a_link_stands_for_its_file(happens: Callable[[Path], None], code: Code, tmp_path: Path) -> None:
+    """Where links are followed, one is read as the file that it leads to, if that is the one meant and in the root."""
+    root = tmp_path / "root"
+    *_, extra = file(root, "content", directory="hidden", name="meant.jpg")
+    file(root, "content", name="other.jpg")
+    link = root / "folder" / "meant.jpg"
+    link.parent.mkdir()
+    link.symlink_to("../hidden/meant.jpg")
+    meant = (b"folder", b"meant.jpg", key_of(link), extra)
+    happens(link)
+    with reading() as running:
+        running.isolation.submit(Chunk(1, "any", ROOT, os.fsencode(root), [meant, file(root, "nothing")], True))
+        assert [found for found, _ in running.answer().outcomes] == [code, Code.READ]
+        assert running.ask(root, meant).outcomes == [(Code.GONE, None)]
+
+
+def test_a_file_that_is_meant_as_it_is(tmp_path: Path) -> None:
+    """Without a change key any regular file of that name is read; a FIFO is not opened."""
+    directory, name, _, extra = file(tmp_path, "content", name="meant.jpg")
+    with reading() as running:
+        assert running.ask(tmp_path, (directory, name, isolation.AS_IT_IS, extra)).outcomes[0][0] is Code.READ
+        _fifo(tmp_path / "meant.jpg")
+        assert running.ask(tmp_path, (directory, name, isolation.AS_IT_IS, extra)).outcomes == [(Code.GONE, None)]
+
+
 def test_who_writes_into_a_fifo_is_left_alone(tmp_path: Path) -> None:
     """A FIFO with the name of a file is not opened: its writer goes on waiting for its own reader."""
     meant = file(tmp_path, "content", name="meant.jpg")

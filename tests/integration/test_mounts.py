@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
+from mediasluice.catalogue.location import catalogue_file
 from tests.samples import jpeg
 from tests.service import STOP_S, Mounts, Sluice, until
 
@@ -150,6 +153,47 @@ def test_a_mount_that_hangs(tmp_path: Path, at: str) -> None:
             bindfs.send_signal(signal.SIGCONT)
             bindfs.kill()
             bindfs.wait(timeout=10)
+
+
+def test_a_link_on_a_mount_that_hangs(tmp_path: Path) -> None:
+    """Where a link leads is found out by a process that may hang: files elsewhere are read meanwhile."""
+    if shutil.which("bindfs") is None:
+        pytest.skip("bindfs is not installed")
+    behind, root, other = (tmp_path / name for name in ("behind", "mounted", "other"))
+    for directory in (behind / "hidden", root, other):
+        directory.mkdir(parents=True)
+    (behind / "hidden" / "far.jpg").write_bytes(jpeg("far"))
+    (behind / "far.jpg").symlink_to("hidden/far.jpg")
+    with Mounts() as mounts:
+        bindfs = subprocess.Popen([*mounts.prefix, "bindfs", "-f", str(behind), str(root)])
+        until(lambda: str(root) in mounts.run("cat", "/proc/self/mounts"), "mounted", 10)
+        try:
+            rules = {"settle": {"network": 0.5}, "follow_symlinks": "files", "exclude": ["hidden/"]}
+            document = {"libraries": {"far": {"path": str(root), **rules}, "near": {"path": str(other)}}}
+            with Sluice(tmp_path / "home", config=document, prefix=mounts.prefix) as sluice:
+                service = sluice.start()
+                service.wait(lambda: _read(sluice) == 1, "the link is read", FOUND_S)
+                bindfs.send_signal(signal.SIGSTOP)
+                with closing(sqlite3.connect(catalogue_file(sluice.data))) as catalogue, catalogue:
+                    catalogue.execute("UPDATE reading SET version = 0")
+                    catalogue.execute("INSERT INTO unread SELECT id, 0, 0, 'it is read anew' FROM file")
+                time.sleep(STEP_S * 2)  # what is to be read anew is looked for every two seconds
+                (other / "near.jpg").write_bytes(jpeg("near"))
+                service.wait(lambda: _read(sluice) == 2, "a file elsewhere is read", FOUND_S)
+                bindfs.send_signal(signal.SIGCONT)
+                service.wait(lambda: _read(sluice, since=1) == 2, "the link is read again", FOUND_S)
+                service.stop()
+        finally:
+            bindfs.send_signal(signal.SIGCONT)
+            bindfs.kill()
+            bindfs.wait(timeout=10)
+
+
+def _read(sluice: Sluice, since: int = 0) -> int:
+    """How many contents were read by readers of that version or newer."""
+    with closing(sqlite3.connect(f"file:{catalogue_file(sluice.data)}?mode=ro", uri=True)) as catalogue:
+        found = catalogue.execute("SELECT count(*) FROM reading WHERE version >= ?", (since,)).fetchone()
+        return int(found[0])
 
 
 def test_a_service_beside_a_mount_that_hangs(tmp_path: Path) -> None:

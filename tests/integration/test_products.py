@@ -116,6 +116,19 @@ def test_only_items_have_previews_unless_all_files_are_to(tmp_path: Path) -> Non
         host.until(lambda: is_stored(data, blake3), "a preview of a file")
 
 
+def test_a_link_that_is_followed_has_a_preview(tmp_path: Path) -> None:
+    """What a library catalogues by a link is read by it: of its content a preview is made."""
+    (tmp_path / "in" / "hidden").mkdir(parents=True)
+    (tmp_path / "in" / "hidden" / "a.png").write_bytes(encoded.picture("png"))
+    (tmp_path / "in" / "a.png").symlink_to("hidden/a.png")
+    rules = {"in": {"follow_symlinks": "files", "exclude": ["hidden/"]}}
+    with Running(tmp_path, rules, previews={"of": "files"}) as host:
+        host.until_catalogued("in/a.png")
+        blake3 = host.lines()["in/a.png"].blake3
+        assert blake3 is not None
+        host.until(lambda: is_stored(os.fsencode(tmp_path / "data"), blake3), "a preview of a link")
+
+
 def test_previews_are_not_made_again_by_the_next_run(house: House) -> None:
     """After a restart what is there stays as it is, to the inode."""
     house.put("a.png")

@@ -12,7 +12,6 @@ The first pass never waits for this one. Imports do: where a file goes depends o
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections import deque
@@ -265,24 +264,16 @@ class Enricher:
         self._batches.append(batch)
         for number, subjects in wanted.items():
             root = self._roots[number]
-            links = [one for one in subjects if root.spec.follow_files and os.path.islink(_path(root, one))]
-            for part in _parts([one for one in subjects if one not in links]):
-                places = [(one.directory, one.name) for one in part]
-                self._ask(batch, root, root.path, part, places)
-            for one in links:
-                directory, name = os.path.split(os.path.realpath(_path(root, one)))
-                self._ask(batch, root, directory, [one], [(b"", name)])
+            for part in _parts(subjects):
+                self._ask(batch, root, part)
 
-    def _ask(
-        self, batch: _Batch, root: Watched, above: bytes, part: list[Subject], places: list[tuple[bytes, bytes]]
-    ) -> None:
-        """Have files read that lie at these places below a directory."""
+    def _ask(self, batch: _Batch, root: Watched, part: list[Subject]) -> None:
+        """Have files read. Whether one is a link is seen over there: this thread waits for no disk of users."""
         asked = _Asked(next(self._numbers), batch, part)
         batch.open.add(asked.number)
-        files = [
-            (*place, _comparable(root, one), (one.kind.value, None)) for one, place in zip(part, places, strict=True)
-        ]
-        self._isolation.submit(Chunk(asked, "read", root.id, above, files), urgent=batch.upto is None)
+        files = [(one.directory, one.name, _comparable(root, one), (one.kind.value, None)) for one in part]
+        chunk = Chunk(asked, "read", root.id, root.path, files, root.spec.follow_files)
+        self._isolation.submit(chunk, urgent=batch.upto is None)
 
     def _is_to_be_read(self, batch: _Batch, subject: Subject) -> bool:
         """Whether a file is to be opened now; notes what else is to be done with it."""
@@ -441,10 +432,6 @@ def _place(subject: Subject, found: str | None) -> Place:
     home, below = grouping.home(subject.directory)
     keys = grouping.keys(member(subject.file, subject.name, subject.kind, below, found))
     return Place(subject.file, subject.root, home, keys)
-
-
-def _path(root: Watched, subject: Subject) -> bytes:
-    return root.path.rstrip(b"/") + b"/" + join(subject.directory, subject.name)
 
 
 def _comparable(root: Watched, subject: Subject) -> tuple[int, int, int, int]:

@@ -36,7 +36,7 @@ from mediasluice.settle.probes import Evidence, Writer, is_free_at_last, probe, 
 from mediasluice.sources.listing import Reader, list_directory
 from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
-from mediasluice.sources.opening import open_directory, refusal
+from mediasluice.sources.opening import open_directory, refusal, target_of
 from mediasluice.sources.roots import bare_points, check_root, lost_mounts, mounts_inside
 
 if TYPE_CHECKING:
@@ -393,7 +393,7 @@ class _Gate:
         if error.errno == errno.ENOENT:
             return (Code.GONE,)
         if error.errno == errno.ELOOP and self._spec.follow_files:
-            target = _inside(self._spec.root, self._directory, name)
+            target = target_of(self._spec.root, self._directory, name)
             try:
                 return (Code.SPECIAL,) if target is None else os.open(target, _FLAGS)
             except OSError:
@@ -536,10 +536,3 @@ def _companion(holder: int, name: bytes) -> str | None:
             continue
         return os.fsdecode(companion)
     return None
-
-
-def _inside(root: bytes, directory: bytes, name: bytes) -> bytes | None:
-    """Where a symbolic link leads, if that stays inside the root."""
-    top = os.path.realpath(root)
-    target = os.path.realpath(os.path.join(top, directory, name))
-    return target if target.startswith(top + b"/") else None

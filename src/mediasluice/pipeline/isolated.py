@@ -1,9 +1,11 @@
 """The life of a process in which libraries read files: what is damaged or hostile can end it, and nothing else.
 
-Takes frames on standard input. A job is ``(verb, root, [(directory, name, key, (kind, told)), ...])``: paths are
-bytes, ``key`` is ``(ino, size, mtime_ns, ctime_ns)`` of the file that is meant (ino 0: not compared), ``told`` is what
-the verb is told besides. Gives frames on standard output, each ``(number, code, value, note, leave)``: number BEGUN
-when the verb is loaded, or UNFIT and why when it cannot be; then one for each file as soon as it is done:
+Takes frames on standard input. A job is ``(verb, root, follows, [(directory, name, key, (kind, told)), ...])``: paths
+are bytes, ``follows`` says whether a link to a file inside the root stands for that file, ``key`` is ``(ino, size,
+mtime_ns, ctime_ns)`` of the file that is meant (ino 0: not compared; size ANY_SIZE: as it is when it is opened), and
+``told`` is what the verb is told besides. Gives frames on standard output, each ``(number, code, value, note,
+leave)``: number BEGUN when the verb is loaded, or UNFIT and why when it cannot be; then one for each file as soon as it
+is done:
 
     READ          what the verb gave
     FAILED        why, for people; ``note`` is a traceback where that was not foreseen
@@ -39,13 +41,15 @@ from mediasluice.model.paths import join
 from mediasluice.pipeline.child import die_with_parent, take_pipes
 from mediasluice.pipeline.frames import packed, read_frame, write_all
 from mediasluice.sources.opening import GONE as NOT_THERE
-from mediasluice.sources.opening import open_directory
+from mediasluice.sources.opening import open_directory, target_of
 
 READ: Final = "read"
 FAILED: Final = "failed"
 CHANGED: Final = "changed"
 GONE: Final = "gone"
 UNREADABLE: Final = "unreadable"
+
+ANY_SIZE: Final = -1
 
 BEGUN: Final = -1
 UNFIT: Final = -2
@@ -174,7 +178,7 @@ def main(verbs: Mapping[str, Callable[[], Verb]] = VERBS) -> None:
     loaded: dict[str, Verb] = {}
     with suppress(BrokenPipeError):
         while (job := read_frame(jobs)) is not None:
-            verb, root, files = job
+            verb, root, follows, files = job
             lowered = lowered or _lower_session(niceness)
             try:
                 if verb not in loaded:
@@ -183,22 +187,23 @@ def main(verbs: Mapping[str, Callable[[], Verb]] = VERBS) -> None:
                 write_all(answers, packed((UNFIT, None, traceback.format_exc()[-NOTE_MAX:], None, None)))
                 return
             write_all(answers, packed((BEGUN, None, None, None, None)))
-            if not _work(loaded[verb], root, files, answers, limits):
+            with _Folder(root, follows=follows) as folder:
+                is_well = _work(loaded[verb], folder, files, answers, limits)
+            if not is_well:
                 return
 
 
-def _work(verb: Verb, root: bytes, files: list[tuple[Any, ...]], answers: int, limits: _Limits) -> bool:
+def _work(verb: Verb, folder: _Folder, files: list[tuple[Any, ...]], answers: int, limits: _Limits) -> bool:
     """Do a job; gives whether this process can go on."""
-    with _Folder(root) as folder:
-        for number, file in enumerate(files):
-            done = _do(folder, verb, file, limits)
-            try:  # noqa: SIM105 - a tenth of what all this costs a file
-                os.write(2, b"\0")
-            except OSError:
-                pass  # what a library did to standard error is its own affair
-            write_all(answers, _frame(number, done))
-            if done.leave is not None:
-                return False
+    for number, file in enumerate(files):
+        done = _do(folder, verb, file, limits)
+        try:  # noqa: SIM105 - a tenth of what all this costs a file
+            os.write(2, b"\0")
+        except OSError:
+            pass  # what a library did to standard error is its own affair
+        write_all(answers, _frame(number, done))
+        if done.leave is not None:
+            return False
     return True
 
 
@@ -220,8 +225,9 @@ def _frame(number: int, done: _Done) -> bytes:
 class _Folder:
     """The directory that was opened last: files come one directory after the other."""
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, *, follows: bool = False) -> None:
         self.root = root
+        self.follows = follows  # a link to a file inside the root stands for that file
         self._directory = b""
         self._fd: int | None = None
 
@@ -249,10 +255,18 @@ def _do(folder: _Folder, verb: Verb, file: tuple[Any, ...], limits: _Limits) -> 
     directory, name, key, (kind, told) = file
     try:
         holder = folder.holder(directory)
+        status, place = os.stat(name, dir_fd=holder, follow_symlinks=False), name
+        if folder.follows and stat.S_ISLNK(status.st_mode):
+            target = target_of(folder.root, directory, name)
+            if target is None:
+                return _Done(GONE)
+            status, place = os.stat(target, follow_symlinks=False), target  # absolute: the holder does not count
+        if key[1] == ANY_SIZE:
+            key = _key(status)
         # Before it is opened: to open a FIFO lets somebody who writes into it go on.
-        if (refusal := _differs(os.stat(name, dir_fd=holder, follow_symlinks=False), key)) is not None:
+        if (refusal := _differs(status, key)) is not None:
             return _Done(refusal)
-        fd = os.open(name, _FLAGS, dir_fd=holder)
+        fd = os.open(place, _FLAGS, dir_fd=holder)
     except OSError as error:
         return _refused(error)
     try:
@@ -274,6 +288,10 @@ def _do(folder: _Folder, verb: Verb, file: tuple[Any, ...], limits: _Limits) -> 
         except OSError:
             pass  # the verb has closed it
     return done
+
+
+def _key(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _differs(status: os.stat_result, key: tuple[int, int, int, int]) -> str | None:

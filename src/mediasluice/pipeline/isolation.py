@@ -77,15 +77,22 @@ _NONSENSE = (None, None, None, None, None)
 File = tuple[bytes, bytes, tuple[int, int, int, int], tuple[str, object]]
 """Directory relative to the root, name, change key (ino 0: not compared), kind, and what the verb is told besides."""
 
+AS_IT_IS = (0, isolated.ANY_SIZE, 0, 0)
+"""The change key of a file that is meant as it is when it is opened."""
+
 
 class Chunk(NamedTuple):
-    """Files of one root for one process. ``path``: where the root lies. All must be plain values for ``marshal``."""
+    """Files of one root for one process. All must be plain values for ``marshal``.
+
+    ``path``: where the root lies; ``follows``: whether a link to a file inside it stands for that file.
+    """
 
     token: object
     verb: str
     root: RootId
     path: bytes
     files: Sequence[File]
+    follows: bool = False
 
 
 class Answer(NamedTuple):
@@ -136,9 +143,10 @@ class _Work:
 
     def frame(self, count: int) -> bytes:
         """What a process is sent to do so many of them; raises ``ValueError`` where that cannot be sent."""
-        _, verb, _, path, files = self.chunk
+        _, verb, _, path, files, follows = self.chunk
         part = files[self.present : self.present + count]
-        return packed((verb, path, [(directory, name, tuple(key), extra) for directory, name, key, extra in part]))
+        told = [(directory, name, tuple(key), extra) for directory, name, key, extra in part]
+        return packed((verb, path, follows, told))
 
     def came_out(self, code: Code, value: object = None, note: str | None = None) -> None:
         """What became of the present file."""

@@ -6,7 +6,6 @@ it, and records it or why it cannot be. The catalogue is the queue; a crash lose
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mediasluice.catalogue import products
 from mediasluice.catalogue.products import Likeness, Product, Search, Streams
 from mediasluice.identify.previews import Previews, clear_parts, is_stored, store
-from mediasluice.model.files import ChangeKey, Kind, in_range
+from mediasluice.model.files import Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import RootState
-from mediasluice.pipeline.isolation import Chunk, Code, Isolation
+from mediasluice.pipeline.isolation import AS_IT_IS, Chunk, Code, Isolation
 from mediasluice.pipeline.writer import Abandoned
 
 if TYPE_CHECKING:
@@ -248,7 +247,9 @@ class Maker:
         self._heed(roots)
         for root, path, part in chunks:
             files = [(one.directory, one.name, self._key(one), (one.kind.value, one.found)) for one in part]
-            isolation.submit(Chunk(part, what, root or _NO_ROOT, path, files))
+            known = None if root is None else self._roots.get(root)
+            follows = known is not None and known.spec.follow_files
+            isolation.submit(Chunk(part, what, root or _NO_ROOT, path, files, follows))
             count += 1
         result = _Round([], [], [])
         while count and not self._stopping:
@@ -278,8 +279,10 @@ class Maker:
         self._lost = (self._lost | {*roots}) - present
 
     def _key(self, lack: Lack) -> tuple[int, int, int, int]:
-        """What the file has to be to be the one that is meant."""
-        ino, size, mtime_ns, ctime_ns = lack.key if lack.key is not None else _key_of(lack)
+        """What the file has to be to be the one that is meant; at a target, where nobody else writes, as it is."""
+        if lack.key is None:
+            return AS_IT_IS
+        ino, size, mtime_ns, ctime_ns = lack.key
         root = None if lack.root is None else self._roots.get(lack.root)
         return (ino if root is not None and root.spec.stable_inodes else 0, size, mtime_ns, ctime_ns)
 
@@ -358,12 +361,3 @@ def _chunks(lacks: Sequence[Lack]) -> list[tuple[RootId | None, bytes, list[Lack
         for (root, path), part in by_root.items()
         for start in range(0, len(part), CHUNK)
     ]
-
-
-def _key_of(lack: Lack) -> ChangeKey:
-    """What lies at the target now; nobody else writes there."""
-    try:
-        status = os.lstat(os.path.join(lack.path, lack.name))
-    except OSError:
-        return ChangeKey(0, -1, 0, 0)  # the process finds out why
-    return ChangeKey(0, status.st_size, in_range(status.st_mtime_ns), in_range(status.st_ctime_ns))

@@ -20,7 +20,7 @@ from xxhash import xxh3_128_digest
 from mediasluice.model.files import in_range
 from mediasluice.model.paths import join, text
 from mediasluice.sources.names import IGNORE_FILE, FileKey, NameRules
-from mediasluice.sources.opening import GONE, open_directory, refusal
+from mediasluice.sources.opening import GONE, open_directory, refusal, target_of
 
 Entry = tuple[bytes, int, int, int, int, int]
 """name, size [bytes], mtime_ns, ctime_ns, ino (0 where inodes are not stable), links"""
@@ -146,7 +146,7 @@ class _Found:
                 elif item.is_dir(follow_symlinks=False):
                     self.below.append(name)
                     continue
-                elif self._follow_files and item.is_symlink() and _stays_inside(self._root, self._directory, name):
+                elif self._follow_files and item.is_symlink() and target_of(self._root, self._directory, name):
                     status = item.stat()
                 else:
                     self.special += 1
@@ -197,9 +197,3 @@ def _scan(root: bytes, directory: bytes) -> Iterator[tuple[os.stat_result, int, 
             yield status, descriptor, scan
     finally:
         os.close(descriptor)
-
-
-def _stays_inside(root: bytes, directory: bytes, name: bytes) -> bool:
-    inside = os.path.realpath(root)
-    target = os.path.realpath(join(join(inside, directory) if directory else inside, name))
-    return target.startswith(inside.rstrip(b"/") + b"/")

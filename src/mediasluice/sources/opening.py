@@ -1,4 +1,4 @@
-"""Open what lies below a root, however long its path is, and never through a link or a device.
+"""Open what lies below a root, however long its path is, and never through a link or a device; say where a link leads.
 
 Takes a root, a directory relative to it and a name, all bytes; gives a file descriptor that the caller closes.
 Fails with: ``OSError`` as the system says it; :func:`refusal` turns it into ``Vanished`` or ``Unreadable``.
@@ -49,6 +49,13 @@ def open_file(root: bytes, directory: bytes, name: bytes) -> int:
         return os.open(name, _FILE, dir_fd=above)
     finally:
         os.close(above)
+
+
+def target_of(root: bytes, directory: bytes, name: bytes) -> bytes | None:
+    """Where the symbolic link ``root/directory/name`` leads, absolute; ``None`` where that is outside of the root."""
+    top = os.path.realpath(root)
+    target = os.path.realpath(os.path.join(top, directory, name))
+    return target if target.startswith(top.rstrip(b"/") + b"/") else None
 
 
 def refusal(error: OSError, path: bytes) -> FileError:

@@ -27,6 +27,7 @@ from mediasluice.model.roots import RootState
 from mediasluice.pipeline import enriching, isolation
 from mediasluice.pipeline.isolation import Isolation
 from mediasluice.pipeline.relating import Relater
+from mediasluice.pipeline.writer import now_us
 from mediasluice.wiring import host as wiring
 from tests import encoded, pictures
 from tests.running import Running
@@ -357,6 +358,25 @@ def test_a_disk_that_fails_for_a_while(host: Running, bench: Bench) -> None:
         assert "in/a.jpg" not in times(host)
     until_read(host, "in/a.jpg")
     assert (waits(host), reading(inside(host)["in/a.jpg"]).error) == ({}, None)
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["set right while it runs", "set right before a start"])
+def test_a_clock_that_was_ahead(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, restarts: bool) -> None:
+    """What had to be left while the clock was ahead is tried again as soon as it is set right, not when it says so."""
+    monkeypatch.setattr(enriching, "AGAIN_S", 3600.0)
+    monkeypatch.setattr(enriching, "now_us", lambda: now_us() + 86_400_000_000)
+    with bench.run() as host:
+        with bench.broken_disk():
+            bench.put("in/a.jpg", photo("a", MORNING, "BROKENDISK"))
+            host.until(lambda: waits(host), "it waits")
+        if not restarts:
+            monkeypatch.setattr(enriching, "now_us", now_us)
+            until_read(host, "in/a.jpg")
+    if restarts:
+        monkeypatch.setattr(enriching, "now_us", now_us)
+        with bench.run() as host:
+            until_read(host, "in/a.jpg")
+    assert "clock_was_ahead" in host.log.events()
 
 
 def test_what_is_left_is_tried_beside_a_first_pass(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

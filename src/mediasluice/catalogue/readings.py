@@ -29,7 +29,7 @@ REASONS_MAX = 10  # chosen: for a status that is read at a glance
 
 LATE_US = 3600 * 1_000_000  # chosen: within an hour a name in a folder of arrivals means the same picture
 
-_MOVES_KNOWN = "moves known"  # in `meta`: moves up to this time [us] have no relatives any more
+MOVES_KNOWN = "moves known"  # in `meta`: moves up to this time [us] have no relatives any more
 _CURSOR = "enriched"  # in `meta`: events up to this one are dealt with
 _ITSELF = b"/itself"  # a key of one file alone, which stands in no table; the home is the file. No name holds a slash
 _KINDS = ", ".join(f"'{kind}'" for kind in (Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.PDF, Kind.SIDECAR, Kind.SUBTITLE))
@@ -363,7 +363,7 @@ def _gone_for_good(connection: sqlite3.Connection, gone: Collection[int]) -> lis
 
 def _too_late(connection: sqlite3.Connection, at_us: int) -> list[int]:
     """Files that an import took away so long ago that nothing is expected to follow them; each is given once."""
-    mark = connection.execute(f"SELECT value FROM meta WHERE key = '{_MOVES_KNOWN}'").fetchone()
+    mark = connection.execute(f"SELECT value FROM meta WHERE key = '{MOVES_KNOWN}'").fetchone()
     since_us, until_us = 0 if mark is None else int(mark[0]), at_us - LATE_US
     if until_us <= since_us:
         return []
@@ -372,7 +372,7 @@ def _too_late(connection: sqlite3.Connection, at_us: int) -> list[int]:
         (since_us, until_us),
     ).fetchall()
     connection.execute(
-        f"INSERT INTO meta (key, value) VALUES ('{_MOVES_KNOWN}', ?) ON CONFLICT (key) DO UPDATE SET"
+        f"INSERT INTO meta (key, value) VALUES ('{MOVES_KNOWN}', ?) ON CONFLICT (key) DO UPDATE SET"
         " value = excluded.value",
         (str(until_us),),
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mediasluice.catalogue import items, journal, presence, products, readings
+from mediasluice.catalogue import clock, items, journal, presence, products, readings
 from mediasluice.catalogue.connect import copy_database, translated
 from mediasluice.catalogue.journal import Closed, Planned, Postponed
 from mediasluice.catalogue.ledger import Ledger
@@ -436,6 +436,11 @@ class Catalogue:
             readings.retry(self._connection, root)
 
     # -- the rest ---------------------------------------------------------------------------------
+
+    def set_right(self, now_us: int) -> int:
+        """Let nothing wait for a time that the clock showed while it was ahead; gives how many rows did."""
+        with self.transaction():
+            return clock.set_right(self._connection, now_us)
 
     def save_learned(self, changes: Mapping[tuple[RootId, bytes, bytes], float]) -> None:
         """Keep quiet periods [s] by (root, directory, extension)."""

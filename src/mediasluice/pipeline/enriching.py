@@ -12,6 +12,7 @@ The first pass never waits for this one. Imports do: where a file goes depends o
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 from collections import deque
@@ -54,6 +55,7 @@ AGAIN_MAX_S = 3600.0  # chosen
 UNSETTLED_MAX_S = 60.0  # chosen: for a file that is being written or on its way; only the catalogue is asked
 OVERLOOKED_S = 10.0  # chosen: the event that explains it comes first
 OWED_S = 600.0  # chosen: how often is looked whether full digests that were put off are there
+SET_BACK_S = 60.0  # chosen: a clock that is set back by less only lets things wait as much longer
 SLOW_TRIES = 3  # chosen: a file on a network that took too long may take less another time
 
 
@@ -119,6 +121,7 @@ class Enricher:
         self._reached = 0  # likewise, and nothing that was left of them is due
         self._swept = 0
         self._took_up_s = 0.0  # when was looked for what is to be tried again
+        self._offset_us = sys.maxsize  # between the clock on the wall and the one that never goes back
         self._working = True
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="enricher")
@@ -201,6 +204,7 @@ class Enricher:
         """Do what can be done; gives whether something is under way."""
         if self._stopping:
             return False
+        self._heed_clock()
         for answer in self._isolation.drain():
             self._answered(answer)
         if self._hurried:
@@ -215,6 +219,15 @@ class Enricher:
                 self._finish(view, batch)
                 self._wake.set()  # there is room for more
         return bool(self._batches)
+
+    def _heed_clock(self) -> None:
+        """When the clock was ahead, perhaps in an earlier run, nothing may wait for the time that it showed."""
+        offset_us = now_us() - time.monotonic_ns() // 1000
+        if self._offset_us - offset_us > int(SET_BACK_S * 1e6):
+            count = self._writer.call(partial(_set_right, now_us=now_us()), abandon=lambda: self._stopping)
+            if count:
+                self._log.warning("clock_was_ahead", rows=count, next="what waited for that time is due now")
+        self._offset_us = offset_us
 
     def _follow(self, view: View) -> None:
         """Go on in the log."""
@@ -398,6 +411,10 @@ class Enricher:
             self._writer.call(change, abandon=lambda: self._stopping)
         else:
             self._writer.call(change, abandon=lambda: self._stopping, is_bulk=True)
+
+
+def _set_right(catalogue: Catalogue, now_us: int) -> int:
+    return catalogue.set_right(now_us)
 
 
 def _retry(catalogue: Catalogue, root: RootId) -> None:

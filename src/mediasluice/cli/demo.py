@@ -293,6 +293,8 @@ def _look_up(place: Place, made: Sequence[Made], waited: Mapping[bytes, str]) ->
             path = event.path.removeprefix(top)
             if event.type is EventType.ITEM_IMPORTED:
                 found.outcomes[path] = "imported"
+            elif event.type is EventType.ITEM_JOINED:
+                found.outcomes[path] = "companion"
             elif event.type is EventType.FILE_DUPLICATE:
                 found.outcomes[path] = "duplicate"
                 found.duplicates[path] = os.fsencode(str(event.data.get("of_path", ""))).removeprefix(top)
@@ -345,6 +347,7 @@ def _summary(
 
 _MEANS = {
     "imported": "copied to photos/, into folders by year and month",
+    "companion": "copied along with the file that it belongs to, and no item of its own",
     "duplicate": "the same bytes as one that was imported",
     "truncated": "waited for: its own format says that it goes on; taken after {truncated} without a change",
     "empty": "without any bytes; a later write takes it on",
@@ -353,6 +356,9 @@ _MEANS = {
     "ignored": "what file managers keep for themselves",
     "catalogued": "known by content, and not imported",
 }
+
+
+_TAKEN = {"imported", "companion", "duplicate", "catalogued"}
 
 
 def _tell(place: Place, made: Sequence[Made], found: Found, took_s: float, *, keep: bool) -> None:
@@ -374,7 +380,7 @@ def _tell(place: Place, made: Sequence[Made], found: Found, took_s: float, *, ke
         ("duplicate", "has the content of"),
         [(_short(path), _short(of)) for path, of in sorted(found.duplicates.items())],
     )
-    others = [one for one in made if found.outcomes[one.path] not in {"imported", "duplicate", "catalogued"}]
+    others = [one for one in made if found.outcomes[one.path] not in _TAKEN]
     table(
         ("not imported at once", "outcome", "what it is"),
         [(_short(one.path), found.outcomes[one.path], one.shows) for one in others],

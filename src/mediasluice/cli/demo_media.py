@@ -27,6 +27,7 @@ class Expected(StrEnum):
     """What is to become of a file."""
 
     IMPORTED = "imported"
+    COMPANION = "companion"  # brought along with the one that it belongs to
     DUPLICATE = "duplicate"  # of one that is imported
     TRUNCATED = "truncated"  # waited for, because it ends before its format says
     EMPTY = "empty"
@@ -187,7 +188,8 @@ def _music() -> Iterator[Made]:
             formats.flac(formats.tune(number), tags),
             ripped,
         )
-    yield Made(folder + b"cover.jpg", Kind.IMAGE, Expected.IMPORTED, "the cover of an album", formats.jpeg(400), ripped)
+    cover = formats.jpeg(400)
+    yield Made(folder + b"cover.jpg", Kind.IMAGE, Expected.COMPANION, "the cover of an album", cover, ripped)
     for number, title in enumerate(("Silence in A", "Silence in B", "Stille f\u00fcr drei"), 1):
         tags = {"TIT2": title, "TPE1": "Nobody", "TALB": "Quiet Things", "TRCK": str(number), "TYER": "2018"}
         yield Made(
@@ -223,7 +225,7 @@ def _papers() -> Iterator[Made]:
     yield Made(
         b"DCIM/100PHONE/IMG_0003.xmp",
         Kind.SIDECAR,
-        Expected.IMPORTED,
+        Expected.COMPANION,
         "what a photo program noted beside IMG_0003.jpg",
         formats.xmp("Midnight", taken, 5),
         taken + timedelta(days=3),

@@ -26,7 +26,7 @@ from mediasluice.settle.names import held_by
 from mediasluice.sources.names import NameRules
 
 MEDIA = all_media()
-WHOLE = [made for made in MEDIA if made.expected in {Expected.IMPORTED, Expected.DUPLICATE}]
+WHOLE = [made for made in MEDIA if made.expected in {Expected.IMPORTED, Expected.COMPANION, Expected.DUPLICATE}]
 PICTURES = [made for made in WHOLE if made.kind is Kind.IMAGE]
 PLAYED = [made for made in WHOLE if made.kind in {Kind.AUDIO, Kind.VIDEO}]
 

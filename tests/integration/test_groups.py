@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -61,6 +63,33 @@ def still(seed: str, taken: str = "2024:05:06 07:08:09") -> bytes:
     """A picture that says when it was taken."""
     exif = made.tiff({made.MAKE: "Apple", made.EXIF: {made.ORIGINAL: taken}})
     return made.heif({2: (b"Exif", bytes(4) + exif)}) + made.box(b"free", seed.encode())
+
+
+def jpeg(seed: str) -> bytes:
+    """Another picture of the same shot."""
+    exif = made.tiff({made.MAKE: "Apple", made.EXIF: {made.ORIGINAL: "2024:05:06 07:08:09"}})
+    return made.jpeg(made.exif_segment(exif)) + seed.encode()
+
+
+class Full:
+    """The disk has no room inside the ``with`` block: what waits is tried again all at once."""
+
+    def __init__(self, host: Running, path: Path) -> None:
+        self._host, self._path = host, path
+        self._is_full = True
+
+    def __enter__(self) -> None:
+        object.__setattr__(self._host.service.host.importer._transfer, "before", self._hear)
+
+    def _hear(self, stage: str) -> None:
+        if self._is_full and stage in ("part", "rename", "directory"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+
+    def __exit__(self, *_: object) -> None:
+        reason = os.strerror(errno.ENOSPC)
+        self._host.until(lambda: any(reason in str(line) for line in self._host.log.lines), "the disk is full")
+        self._host.until_idle()
+        self._is_full = False
 
 
 class Bench:
@@ -158,6 +187,53 @@ def test_in_any_order(tmp_path: Path, film: bytes, mode: str) -> None:
         states = judged(host, missing=mode in ("move", "set aside"))
         for path, state in states.items():
             assert state == ("companion" if path.endswith(tuple(SIDECARS)) else "imported"), path
+
+
+@pytest.mark.parametrize("mode", ["copy", "move", "set aside"])
+@pytest.mark.parametrize("was_there", [True, False])
+def test_put_off_together(tmp_path: Path, film: bytes, mode: str, *, was_there: bool) -> None:
+    """Groups whose members were all put off, of a first pass or later, lie under one stem each when they are placed."""
+    bench = Bench(tmp_path, film, template="sub/{name}", **MODES[mode])
+    names, places = (*GROUP, "IMG_1.JPG"), [str(number) for number in range(4)]
+
+    def arrive() -> None:
+        for place in places:
+            for name in names:
+                bench.put(name, jpeg(place) if name.endswith("JPG") else None, below=place)
+
+    if was_there:  # nothing can be imported yet
+        (bench.out / "sub").parent.mkdir()
+        (bench.out / "sub").write_bytes(b"not a directory")
+        arrive()
+    with bench.run() as host:
+        host.until_idle()
+        with Full(host, bench.out):
+            if was_there:
+                (bench.out / "sub").unlink()
+            else:
+                arrive()
+        host.until(lambda: len(below(bench.out)) == len(names) * len(places), "they are there")
+        host.until_idle()
+    for top in [bench.out, *([bench.done / "imported"] if mode == "set aside" else [])]:
+        assert len(below(top)) == len(names) * len(places)
+        shots = Counter(name.removesuffix(".xmp").partition(".")[0] for name in below(top))
+        assert set(shots.values()) == {len(names)}, shots
+
+
+def test_two_followers_of_what_is_not_imported(tmp_path: Path, film: bytes) -> None:
+    """A movie and a second picture whose first one is not imported take one stem, though they were put off together."""
+    bench = Bench(tmp_path, film, template="{name}")
+    bench.libraries["in"]["existing"] = "baseline"
+    bench.out.mkdir()
+    (bench.out / "IMG_1.PNG").write_bytes(b"of somebody else")
+    bench.put(HEIC)
+    with bench.run() as host:
+        host.until_idle()
+        with Full(host, bench.out):
+            bench.put(MOV)
+            bench.put("IMG_1.JPG", jpeg("a"))
+        host.until(lambda: len(below(bench.out)) == 3, "they are there")
+    assert below(bench.out) == ["IMG_1.PNG", "IMG_1_2.JPG", "IMG_1_2.MOV"]
 
 
 # -- names --------------------------------------------------------------------------------------

@@ -133,10 +133,19 @@ _DUE = (
 _IS_READ = f"(cap.file IS NOT NULL OR f.kind NOT IN ({_READ_KINDS}) OR j.todo = 'processed' OR f.state = 'missing')"
 
 
-# Whom a file follows goes first. Media do not wait for one that cannot be imported now: it comes beside them later.
+_SHOT = ", ".join(f"'{role}'" for role in sorted(SHOT_ROLES))
+# Whom a file follows goes first, as long as it can still be placed: what it waits for, its group waits for. If it is a
+# copy, its place is that of the item whose bytes are on their way; who follows nobody waits for nobody, so this ends.
 _IS_HELD = (
-    "EXISTS (SELECT 1 FROM file mf WHERE mf.id = m.follows AND mf.state = 'catalogued' AND mj.version = mf.version"
-    " AND mj.todo = 'import' AND mj.reason IS NULL)"
+    "EXISTS (SELECT 1 FROM file mf LEFT JOIN item mi ON mi.id = mj.item LEFT JOIN member hm ON hm.file = mi.file"
+    f" WHERE mf.id = m.follows AND m.role IN ({_SHOT}) AND mf.state = 'catalogued' AND mj.version = mf.version"
+    " AND (mj.todo = 'import' OR mj.judgement = 'duplicate' AND mi.place = 'pending' AND hm.follows IS NULL))"
+)
+# Nobody knows yet where what is on its way will be; others of its group go by that.
+_IS_MET = (
+    f"(m.role IN ({_SHOT}) AND EXISTS (SELECT 1 FROM member g CROSS JOIN step gs ON gs.file = g.file"
+    f" AND gs.state = 'open' AND gs.purpose IN ('import', 'processed') WHERE g.role IN ({_SHOT}) AND g.file <> f.id"
+    " AND (g.file = ifnull(m.follows, f.id) OR g.follows = ifnull(m.follows, f.id))))"
 )
 # A companion goes where the one that it belongs to is. One that lost it, or never had it, is due when its time is up.
 _MAY_FOLLOW = (
@@ -148,19 +157,37 @@ _MAY_FOLLOW = (
 
 
 def due(connection: sqlite3.Connection, roots: Sequence[RootId], now_us: int, limit: int) -> list[Due]:
-    """What is to be done now in these roots, first come, first served; gone files among it, for :func:`close`."""
+    """What is to be done now in these roots, first come, first served; gone files among it, for :func:`close`.
+
+    Of a group that has no place yet there is one file at most: the one that the others wait for.
+    """
     found = connection.execute(
         f"{_DUE.format('judgement j')} WHERE j.todo IS NOT NULL AND j.due_us <= ? AND j.version = f.version"
         f" AND f.state IN ('catalogued', 'missing') AND {_IS_READ} AND d.root IN (SELECT value FROM json_each(?))"
         " AND NOT EXISTS (SELECT 1 FROM step s WHERE s.file = j.file AND s.state = 'open')"
         # a copy is not set aside before the item that it is a copy of has bytes
         " AND NOT (j.todo = 'processed' AND j.judgement = 'duplicate' AND i.place IS 'pending')"
-        f" AND NOT (j.todo = 'import' AND {_IS_HELD}) AND (j.todo <> '{FOLLOW}' OR {_MAY_FOLLOW})"
+        f" AND NOT (j.todo = 'import' AND {_IS_HELD}) AND NOT (j.todo <> '{FOLLOW}' AND {_IS_MET})"
+        f" AND (j.todo <> '{FOLLOW}' OR {_MAY_FOLLOW})"
         " AND NOT (j.todo = 'processed' AND mj.todo IS NOT NULL)"  # a group is set aside together
         " ORDER BY j.due_us LIMIT ?",
         (now_us, json.dumps(list(roots)), limit),
     ).fetchall()
-    return [_with_beside(connection, _due(row)) for row in found]
+    return _one_by_one(_with_beside(connection, _due(row)) for row in found)
+
+
+def _one_by_one(found: Iterable[Due]) -> list[Due]:
+    """Of media of one shot that have no place to go by yet only the first one: the others go by its place then."""
+    met: set[tuple[str, int]] = set()
+    result = []
+    for due in found:
+        if due.todo != FOLLOW and due.role in SHOT_ROLES and due.beside is None:
+            group = due.todo, due.file if due.follows is None else due.follows
+            if group in met:
+                continue
+            met.add(group)
+        result.append(due)
+    return result
 
 
 def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
@@ -189,12 +216,11 @@ def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
 
 def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, bytes, bytes | None]]:
     """The files of a group by whose places one of them may go, with those places: the one that it follows first."""
-    shot = ", ".join(f"'{role}'" for role in sorted(SHOT_ROLES))
     found = connection.execute(
         "SELECT o.file, f.name, j.judgement, i.place, i.path, r.path, d.path FROM"
         " (SELECT file, role FROM member WHERE file = :follows UNION"
-        f" SELECT file, role FROM member WHERE follows = :follows AND role IN ({shot}) UNION"
-        f" SELECT file, role FROM member WHERE follows = :file AND role IN ({shot})) o"
+        f" SELECT file, role FROM member WHERE follows = :follows AND role IN ({_SHOT}) UNION"
+        f" SELECT file, role FROM member WHERE follows = :file AND role IN ({_SHOT})) o"
         " CROSS JOIN file f ON f.id = o.file CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
         " LEFT JOIN judgement j ON j.file = f.id LEFT JOIN item i ON i.id = j.item"
         " WHERE o.file <> :file ORDER BY o.file IS NOT :follows, o.file",

@@ -164,16 +164,78 @@ def test_media_go_after_their_master(desk: Desk) -> None:
     assert desk.due()[movie].beside == Beside(b"1.heic", b"/out/x.heic")
 
 
-def test_media_do_not_wait_for_what_cannot_be_imported(desk: Desk) -> None:
-    """A picture that is put off does not hold its movie back, and comes beside it later."""
+def test_media_wait_for_a_picture_that_is_put_off(desk: Desk) -> None:
+    """A movie waits as long as its picture can still be placed, whatever that waits for, and goes beside it then."""
     movie, still = desk.arrive(b"1.mov"), desk.arrive(b"1.heic")
     desk.tie((still, still, "primary", None), (movie, still, "motion", still))
     due = desk.due()[still]
+    step, _ = desk.plan(due)
+    assert not desk.due()
+    desk.catalogue.close_steps([Postponed(due, step, "interrupted", desk.now_us)], desk.now_us)
+    assert set(desk.due()) == {still}
     desk.catalogue.close_steps([Postponed(due, None, "Permission denied", desk.now_us + 1_000)], desk.now_us)
-    assert set(desk.due()) == {movie}
-    desk.do(desk.due()[movie], b"/out/x.mov")
+    assert not desk.due()
     desk.now_us += 2_000
-    assert desk.due()[still].beside == Beside(b"1.mov", b"/out/x.mov")
+    desk.do(desk.due()[still], b"/out/x.heic")
+    assert desk.due()[movie].beside == Beside(b"1.heic", b"/out/x.heic")
+
+
+def test_media_do_not_wait_for_what_is_not_imported(desk: Desk) -> None:
+    """A picture that the rules do not want does not hold its movie back."""
+    movie, still = desk.arrive(b"1.mov"), desk.arrive(b"1.heic")
+    desk.tie((still, still, "primary", None), (movie, still, "motion", still))
+    desk.catalogue.close_steps([Postponed(desk.due()[still], None, "undated: skip", None)], desk.now_us)
+    assert set(desk.due()) == {movie}
+
+
+def test_media_wait_for_the_place_of_a_copy(desk: Desk) -> None:
+    """A movie whose picture is a copy waits until that has its bytes, and goes beside them."""
+    first = desk.arrive(b"b/2.heic", b"same")
+    still, movie = desk.arrive(b"a/1.heic", b"same"), desk.arrive(b"a/1.mov")
+    desk.tie((still, still, "primary", None), (movie, still, "motion", still))
+    assert set(desk.due()) == {first}
+    desk.do(desk.due()[first], b"/out/2.heic")
+    assert desk.due()[movie].beside == Beside(b"1.heic", b"/out/2.heic")
+
+
+def test_two_copies_do_not_wait_for_one_another(desk: Desk) -> None:
+    """Of two groups that hold the same under exchanged names none waits for the other for ever."""
+    movies = [desk.arrive(b"a/1.mov", b"one"), desk.arrive(b"b/1.mov", b"two")]
+    stills = [desk.arrive(b"a/1.heic", b"two"), desk.arrive(b"b/1.heic", b"one")]
+    for still, movie in zip(stills, movies, strict=True):
+        desk.tie((still, still, "primary", None), (movie, still, "motion", still))
+    assert set(desk.due()) == {*movies}
+
+
+@pytest.mark.parametrize("todo", ["import", "processed"])
+def test_one_of_a_group_at_a_time(desk: Desk, todo: str) -> None:
+    """Of two that follow a picture which has no place one is due; the other one goes beside it then."""
+    names = (b"1.heic", b"1.mov", b"1.jpg", b"2.mov")
+    still, movie, rendered, other = [desk.arrive(name) for name in names]
+    desk.tie((still, still, "primary", None), (movie, still, "motion", still), (rendered, still, "rendered", still))
+    desk.catalogue.close_steps([Postponed(desk.due()[still], None, "undated: skip", None)], desk.now_us)
+    for _ in range(2 if todo == "processed" else 0):
+        imports = [due for due in desk.due().values() if due.todo == "import"]
+        ended = [Closed(due, None, "copy", b"/out/x", due.key, due.key, todo, None, {}) for due in imports]
+        desk.catalogue.close_steps(ended, desk.now_us)
+    found = desk.due()
+    assert set(found) == {movie, other}
+    assert {due.todo for due in found.values()} == {todo}
+    desk.do(found[movie], b"/out/x.mov")
+    assert desk.due()[rendered].beside == Beside(b"1.mov", b"/out/x.mov")
+
+
+def test_nobody_of_a_group_is_due_while_one_is_on_its_way(desk: Desk) -> None:
+    """A picture that comes while its movie is being brought away waits for that, and goes beside it."""
+    movie = desk.arrive(b"1.mov")
+    due = desk.due()[movie]
+    step, target = desk.plan(due, b"/out/x.mov")
+    still, rendered = desk.arrive(b"1.heic"), desk.arrive(b"1.jpg")
+    desk.tie((still, still, "primary", None), (movie, still, "motion", still), (rendered, still, "rendered", still))
+    assert not desk.due()
+    desk.catalogue.close_steps([Closed(due, step, "move", target, due.key, None, None, None, {})], desk.now_us)
+    [due] = desk.due().values()
+    assert (due.file, due.beside) == (still, Beside(b"1.mov", b"/out/x.mov"))
 
 
 def test_a_master_that_is_refused_keeps_its_companions_waiting(desk: Desk) -> None:

@@ -9,6 +9,8 @@ any such process has. The words below stand in the first bytes of a file:
     ISHELD      it takes until nobody else holds the lock
     BROKENDISK  the disk fails, as long as a file beside the lock is there
     NONSENSE    what is found makes no sense
+    MEMORYHOG   the kernel ends the process for want of memory, as long as that file beside the lock is there
+    MISTAKEN    code of ours makes a mistake
 """
 
 from __future__ import annotations
@@ -45,6 +47,10 @@ def read(opened: Opened, extra: Any) -> object:
     if b"ISHELD" in said:
         with open(LOCK, "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
+    if b"MEMORYHOG" in said and os.path.exists(BROKEN):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if b"MISTAKEN" in said:
+        opened.pread("1", 0)  # type: ignore[arg-type]
     if b"BROKENDISK" in said and os.path.exists(BROKEN):
         raise OSError(errno.EIO, "no sector")
     return '{"dates":7}' if b"NONSENSE" in said else read_file(opened, extra)

@@ -443,6 +443,51 @@ class Ended(BaseException):
     """The process ends here, as far as the catalogue can tell."""
 
 
+def test_memory_that_is_short_for_a_while(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose process the kernel ended is read when memory is there again, and its neighbours before."""
+    monkeypatch.setattr(enriching, "KILLED_S", 0.5)
+    monkeypatch.setattr(enriching, "KILLS", 1_000)
+    with bench.run() as host:
+        with bench.broken_disk():
+            bench.put("in/a.jpg", photo("a", MORNING, "MEMORYHOG"))
+            host.until(lambda: "SIGKILL" in waits(host).get("in/a.jpg", ""), "it waits")
+            bench.put("in/b.jpg", photo("b", MORNING))
+            until_read(host, "in/b.jpg")
+        until_read(host, "in/a.jpg")
+        assert reading(inside(host)["in/a.jpg"]).error is None
+
+
+def test_a_file_that_takes_all_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some tries a file whose process is always ended has that as its reason, and is not tried any more."""
+    monkeypatch.setattr(enriching, "KILLED_S", 0.01)
+    with bench.broken_disk(), bench.run() as host:
+        bench.put("in/IMG_20190504_080000.jpg", photo("a", None, "MEMORYHOG"))
+        found = until_read(host, "in/IMG_20190504_080000.jpg")
+        assert reading(found["in/IMG_20190504_080000.jpg"]).error == "ended by signal 9 (SIGKILL)"
+        host.until_idle()
+    assert len(bench.reads) == 2 * enriching.KILLS
+    assert in_catalogue(host.data, "SELECT state FROM reading") == [("crashed",)]
+
+
+def test_a_mistake_of_ours(bench: Bench) -> None:
+    """It is told with its trace, the file has its date by its name, and the next start tries it anew, once."""
+    bench.put("in/IMG_20190504_080000.jpg", photo("a", None, "MISTAKEN"))
+    for times in (1, 2, 3):
+        with bench.run() as host:
+            host.until_idle()
+            host.until(lambda times=times: len(bench.reads) == times, "it is tried")  # type: ignore[misc]
+            found = until_read(host, "in/IMG_20190504_080000.jpg")["in/IMG_20190504_080000.jpg"]
+            assert (reading(found).error or "").startswith("a mistake in mediasluice, told in its log: TypeError")
+            assert found.capture is not None
+            assert found.capture.source is DateSource.NAME
+            host.until(lambda: "worker_bug" in host.log.events(), "it is told")
+            [told] = [values for event, values in host.log.lines if event == "worker_bug"]
+            assert "opened.py" in str(told["detail"])
+            host.until_idle()
+            host.log.lines.clear()  # what is told there fails other tests
+    assert in_catalogue(host.data, "SELECT state, version FROM reading") == [("mistaken", 0)]
+
+
 @contextmanager
 def ends_before_relating(name: bytes) -> Iterator[None]:
     """The host that runs in this block ends after the readings of this file are kept, and before its group is."""

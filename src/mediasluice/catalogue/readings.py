@@ -22,7 +22,7 @@ from mediasluice.model.files import OPEN_STATES, ChangeKey, FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.media import Capture, Confidence, DateSource
 
-READ, REFUSED, TIMED_OUT, CRASHED = "read", "refused", "timed out", "crashed"
+READ, REFUSED, TIMED_OUT, CRASHED, MISTAKEN = "read", "refused", "timed out", "crashed", "mistaken"
 
 FOLDER_MAX = 1_000  # files that share a key, chosen: an album has fewer; so many are a heap
 REASONS_MAX = 10  # chosen: for a status that is read at a glance

@@ -285,7 +285,7 @@ reading = Table(
     METADATA,
     Column("content", _ID, ForeignKey("content.id"), primary_key=True),
     Column("version", Integer, nullable=False),  # of the readers; an older one is read anew in the background
-    Column("state", Text, nullable=False),  # read | refused | timed out | crashed: not tried again by this version
+    Column("state", Text, nullable=False),  # read | refused | timed out | crashed | mistaken: by us, with version 0
     Column("found", Text, nullable=False),  # a JSON object, as `model.media.to_json` writes it
     Column("pair", Text),  # what both halves of a Live Photo carry
     Column("at_us", BigInteger, nullable=False),

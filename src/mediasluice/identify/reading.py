@@ -16,6 +16,9 @@ from mediasluice.model.media import MEDIA_KINDS, Reading, to_json
 READER_VERSION = 1
 """Raised whenever a reader gives more, or something else: readings of an older version are made anew."""
 
+UNREAD_VERSION = 0
+"""Of a reading that no reader made because of a mistake of ours: the next start tries it anew, perhaps mended."""
+
 REASON_MAX = 200  # characters of a reason, chosen: one line
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mediasluice.catalogue import readings
 from mediasluice.catalogue.readings import Place, Read, Subject, Unread
 from mediasluice.identify import grouping
-from mediasluice.identify.reading import READER_VERSION, basic, is_read
+from mediasluice.identify.reading import READER_VERSION, UNREAD_VERSION, basic, is_read
 from mediasluice.model.files import FileState
 from mediasluice.model.media import from_json, to_json
 from mediasluice.model.paths import join, text
@@ -56,7 +56,20 @@ UNSETTLED_MAX_S = 60.0  # chosen: for a file that is being written or on its way
 OVERLOOKED_S = 10.0  # chosen: the event that explains it comes first
 OWED_S = 600.0  # chosen: how often is looked whether full digests that were put off are there
 SET_BACK_S = 60.0  # chosen: a clock that is set back by less only lets things wait as much longer
+KILLED_S = 30.0  # chosen: want of memory passes in less, and a person who ends processes notices what they do; doubled
+KILLED_MAX = 10_000  # contents that are remembered, chosen; the memory of this machine is gone long before
+KILLS = 3  # chosen: so often, each time alone, and it is the file that takes all memory
 SLOW_TRIES = 3  # chosen: a file on a network that took too long may take less another time
+
+
+_STATES = {
+    Code.READ: readings.REFUSED,  # where it makes no sense
+    Code.FAILED: readings.REFUSED,
+    Code.MISTAKEN: readings.MISTAKEN,
+    Code.KILLED: readings.CRASHED,
+    Code.CRASHED: readings.CRASHED,
+    Code.TIMED_OUT: readings.TIMED_OUT,
+}
 
 
 @dataclass(eq=False, slots=True)
@@ -120,6 +133,7 @@ class Enricher:
         self._done = 0  # events up to this one are done
         self._reached = 0  # likewise, and nothing that was left of them is due
         self._swept = 0
+        self._killed: dict[int, int] = {}  # contents whose processes were killed, and how often
         self._took_up_s = 0.0  # when was looked for what is to be tried again
         self._offset_us = sys.maxsize  # between the clock on the wall and the one that never goes back
         self._working = True
@@ -277,16 +291,19 @@ class Enricher:
         self._batches.append(batch)
         for number, subjects in wanted.items():
             root = self._roots[number]
-            for part in _parts(subjects):
+            for part in _parts([one for one in subjects if one.content not in self._killed]):
                 self._ask(batch, root, part)
+            for one in subjects:
+                if one.content in self._killed:
+                    self._ask(batch, root, [one], alone=True)
 
-    def _ask(self, batch: _Batch, root: Watched, part: list[Subject]) -> None:
+    def _ask(self, batch: _Batch, root: Watched, part: list[Subject], *, alone: bool = False) -> None:
         """Have files read. Whether one is a link is seen over there: this thread waits for no disk of users."""
         asked = _Asked(next(self._numbers), batch, part)
         batch.open.add(asked.number)
         files = [(one.directory, one.name, _comparable(root, one), (one.kind.value, None)) for one in part]
         chunk = Chunk(asked, "read", root.id, root.path, files, root.spec.follow_files)
-        self._isolation.submit(chunk, urgent=batch.upto is None)
+        self._isolation.submit(chunk, urgent=batch.upto is None, alone=alone)
 
     def _is_to_be_read(self, batch: _Batch, subject: Subject) -> bool:
         """Whether a file is to be opened now; notes what else is to be done with it."""
@@ -319,7 +336,10 @@ class Enricher:
         asked.batch.open.discard(asked.number)
         if answer.failure is not None:
             self._log.error("worker_bug", detail=answer.failure, next="please report this")
-        for subject, (code, value) in zip(asked.subjects, answer.outcomes, strict=True):
+        for number, (subject, (code, value)) in enumerate(zip(asked.subjects, answer.outcomes, strict=True)):
+            if code is Code.MISTAKEN:
+                path, note = text(self._path(subject)), answer.notes.get(number, "")
+                self._log.error("worker_bug", path=path, detail=note, next="please report this")
             self._came_out(asked.batch, subject, code, value)
             asked.batch.asked.add(_content(subject))
 
@@ -327,25 +347,42 @@ class Enricher:
         """One file was read, or not."""
         root = self._roots.get(subject.root)
         reading = _reading(value) if code is Code.READ else None
+        if code is Code.KILLED and self._is_spared(batch, subject, str(value)):
+            return
+        if code is not Code.GIVEN_UP:
+            self._killed.pop(_content(subject), None)
         if reading is not None:
             found = str(value)
             state = readings.READ if reading.reader else readings.REFUSED
             self._keep(batch, subject, Read(_content(subject), READER_VERSION, state, found, reading.pair))
-        elif code in (Code.READ, Code.FAILED, Code.CRASHED, Code.TIMED_OUT):
+        elif code in _STATES:
             if code is Code.READ:
                 value = "what was found in it makes no sense"
+            elif code is Code.MISTAKEN:
+                value = f"a mistake in mediasluice, told in its log: {value}"
             is_far = root is not None and not root.spec.local
             if code is Code.TIMED_OUT and is_far and subject.tries < SLOW_TRIES:
                 self._leave(batch, subject, f"reading it {value}")
                 return
-            state = {Code.CRASHED: readings.CRASHED, Code.TIMED_OUT: readings.TIMED_OUT}.get(code, readings.REFUSED)
+            version = UNREAD_VERSION if code is Code.MISTAKEN else READER_VERSION
             found = to_json(basic(subject.name, str(value)))
-            self._keep(batch, subject, Read(_content(subject), READER_VERSION, state, found, None))
-            self._warn(subject, str(value), state)
+            self._keep(batch, subject, Read(_content(subject), version, _STATES[code], found, None))
+            self._warn(subject, str(value), _STATES[code])
         else:
             self._leave(batch, subject, str(value) if value else f"it was {code.value} when it was to be read")
             if root is not None and code is not Code.GIVEN_UP:
                 self._look(root, subject.directory, subject.name)
+
+    def _is_spared(self, batch: _Batch, subject: Subject, reason: str) -> bool:
+        """Try a file whose process was killed again later, and alone; ``False`` when that can be no chance any more."""
+        content = _content(subject)
+        times = self._killed.get(content, 0) + 1
+        if times >= KILLS or (times == 1 and len(self._killed) >= KILLED_MAX):
+            self._killed.pop(content, None)
+            return False
+        self._killed[content] = times
+        self._leave(batch, subject, f"reading it {reason}", KILLED_S * 2 ** (times - 1))
+        return True
 
     def _keep(self, batch: _Batch, subject: Subject, read: Read) -> None:
         batch.read[read.content] = read
@@ -359,10 +396,13 @@ class Enricher:
 
     def _warn(self, subject: Subject, reason: str, state: str) -> None:
         root = self._roots.get(subject.root)
-        path = join(b"" if root is None else root.path, join(subject.directory, subject.name))
         library = None if root is None else root.library
         log = self._log.info if state == readings.REFUSED else self._log.warning
-        log("not_understood", library=library, path=text(path), reason=reason)
+        log("not_understood", library=library, path=text(self._path(subject)), reason=reason)
+
+    def _path(self, subject: Subject) -> bytes:
+        root = self._roots.get(subject.root)
+        return join(b"" if root is None else root.path, join(subject.directory, subject.name))
 
     # -- what follows from it ---------------------------------------------------------------------
 

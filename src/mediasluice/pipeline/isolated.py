@@ -9,6 +9,7 @@ is done:
 
     READ          what the verb gave
     FAILED        why, for people; ``note`` is a traceback where that was not foreseen
+    MISTAKEN      likewise, where the mistake is in this program or its installation, whatever stands in the file
     CHANGED       it is not, or no longer, the file that is meant
     GONE          its name leads nowhere, or to something that is no file
     UNREADABLE    what the system says: the file is not to blame
@@ -45,6 +46,7 @@ from mediasluice.sources.opening import open_directory, target_of
 
 READ: Final = "read"
 FAILED: Final = "failed"
+MISTAKEN: Final = "mistaken"
 CHANGED: Final = "changed"
 GONE: Final = "gone"
 UNREADABLE: Final = "unreadable"
@@ -85,6 +87,10 @@ _DISK = frozenset(
     if hasattr(errno, name)
 )
 """What a disk or a network says, and a damaged file does not."""
+
+
+_MISTAKES = (TypeError, AttributeError, NameError, AssertionError, NotImplementedError)
+"""What code does not mean to raise. A lookup or a number that goes wrong is how readers notice damage."""
 
 
 def _reading() -> Verb:
@@ -328,7 +334,19 @@ def _told(verb: Verb, opened: Opened, extra: object, memory: int) -> _Done:
     except BaseException as error:  # noqa: BLE001 - the border; libraries raise and exit as they like
         if (trouble := _disk_trouble(opened, error)) is not None:
             return _Done(UNREADABLE, trouble)
-        return _Done(FAILED, _reason(error, opened, with_kind=True), traceback.format_exc()[-NOTE_MAX:])
+        code = MISTAKEN if _is_ours(error) else FAILED
+        return _Done(code, _reason(error, opened, with_kind=True), traceback.format_exc()[-NOTE_MAX:])
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether an error is a mistake of this program, and not what a library or a reader says of a damaged file."""
+    if isinstance(error, ImportError):  # something is missing here
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return isinstance(error, _MISTAKES) and where.startswith("mediasluice.")
 
 
 def _reason(error: BaseException, opened: Opened, *, with_kind: bool) -> str:

@@ -62,6 +62,8 @@ class Code(Enum):
     FAILED = isolated.FAILED  # the value is why, as with all below; the file's own fault
     TIMED_OUT = "timed out"  # the file's own fault
     CRASHED = "crashed"  # the file's own fault
+    KILLED = "killed"  # its process was, twice, by the kernel for want of memory or by somebody: perhaps its fault
+    MISTAKEN = isolated.MISTAKEN  # a fault of ours; where, stands in the notes
     CHANGED = isolated.CHANGED  # no value: not, or no longer, the file that is meant
     GONE = isolated.GONE  # no value: its name leads nowhere, or to something that is no file
     UNREADABLE = isolated.UNREADABLE  # what the system says of its disk or its permissions
@@ -69,7 +71,7 @@ class Code(Enum):
 
 
 _CODES: Mapping[object, Code] = {
-    code.value: code for code in (Code.READ, Code.FAILED, Code.CHANGED, Code.GONE, Code.UNREADABLE)
+    code.value: code for code in (Code.READ, Code.FAILED, Code.MISTAKEN, Code.CHANGED, Code.GONE, Code.UNREADABLE)
 }
 
 _NONSENSE = (None, None, None, None, None)
@@ -192,18 +194,21 @@ class _Desk:
         self._wake = wake
         self._changed = threading.Condition()  # over all that follows, and over what the keepers work on
         self._waiting: dict[bool, deque[Chunk]] = {True: deque(), False: deque()}  # those that are urgent, the others
+        self._alone: deque[Chunk] = deque()  # those that are done while nothing else is
+        self._lonely: _Work | None = None  # the one of these that is being done
         self._given_up: set[RootId] = set()
         self._replaced: Counter[str] = Counter()
 
-    def submit(self, chunk: Chunk, *, urgent: bool) -> None:
+    def submit(self, chunk: Chunk, *, urgent: bool, alone: bool = False) -> None:
+        queue = self._alone if alone else self._waiting[urgent]
         with self._changed:
-            self._changed.wait_for(lambda: len(self._waiting[urgent]) < DEPTH or self.closing.is_set())
+            self._changed.wait_for(lambda: len(queue) < DEPTH or self.closing.is_set())
             if self.closing.is_set():
                 return
             self.outstanding += 1
             is_given_up = chunk.root in self._given_up
             if not is_given_up:
-                self._waiting[urgent].append(chunk)
+                queue.append(chunk)
                 self._changed.notify_all()
         if is_given_up:
             self.answer(_Work(chunk).answer())
@@ -212,7 +217,10 @@ class _Desk:
         """Wait for a chunk; ``None`` when everything ends, or when there was nothing to do for so long."""
         with self._changed:
             while not self.closing.is_set():
-                if (work := self._taken(keeper, urgent=True) or self._taken(keeper, urgent=False)) is not None:
+                work = (
+                    self._taken_alone(keeper) or self._taken(keeper, urgent=True) or self._taken(keeper, urgent=False)
+                )
+                if work is not None:
                     return work
                 if not self._changed.wait(idle_s):
                     break
@@ -228,9 +236,17 @@ class _Desk:
         with self._changed:
             return self._taken(keeper, urgent=True)
 
-    def _taken(self, keeper: _Keeper, *, urgent: bool) -> _Work | None:
-        if not self._waiting[urgent]:
+    def _taken_alone(self, keeper: _Keeper) -> _Work | None:
+        if not self._alone or any(keeper.works for keeper in self.keepers):
             return None
+        self._lonely = _Work(self._alone.popleft())
+        keeper.works.append(self._lonely)
+        self._changed.notify_all()
+        return self._lonely
+
+    def _taken(self, keeper: _Keeper, *, urgent: bool) -> _Work | None:
+        if not self._waiting[urgent] or self._alone or self._lonely is not None:
+            return None  # who is to be alone waits for those that are at work, and they for nobody
         work = _Work(self._waiting[urgent].popleft(), is_urgent=urgent)
         keeper.works.append(work)
         self._changed.notify_all()  # there is room
@@ -240,6 +256,9 @@ class _Desk:
         """A keeper is done with a chunk."""
         with self._changed:
             keeper.works.remove(work)
+            if work is self._lonely:
+                self._lonely = None
+            self._changed.notify_all()
         keeper.turn = None
         self.answer(work.answer(failure))
 
@@ -255,9 +274,11 @@ class _Desk:
             for work in [work for keeper in self.keepers for work in keeper.works if work.chunk.root == root]:
                 work.is_given_up = True  # its keeper sees that with its next tick
             dropped = []
-            for urgent, waiting in self._waiting.items():
-                dropped += [chunk for chunk in waiting if chunk.root == root]
-                self._waiting[urgent] = deque(chunk for chunk in waiting if chunk.root != root)
+            for queue in (*self._waiting.values(), self._alone):
+                dropped += [chunk for chunk in queue if chunk.root == root]
+                kept = [chunk for chunk in queue if chunk.root != root]
+                queue.clear()
+                queue.extend(kept)
             self._changed.notify_all()
         for chunk in dropped:
             self.answer(_Work(chunk).answer())
@@ -387,8 +408,8 @@ class _Keeper(threading.Thread):
 
     def _take_turn(self, turn: _Turn) -> str | None:
         """Have the process do what it was sent; gives why it could not even begin."""
+        turn.since_s = time.monotonic()  # it may have been sent long before
         self.turn = turn
-        turn.since_s = time.monotonic()
         if not self._early:
             self._heard_s = turn.since_s
         while True:
@@ -490,8 +511,9 @@ class _Keeper(threading.Thread):
             self._desk.replaced("killed")
             return None
         last = isolated.line(_last_line(turn.process.printed))
-        work.came_out(Code.CRASHED, f"{way}: {last}" if last else way, turn.process.printed)
-        self._desk.replaced("crashed")
+        code, why = (Code.KILLED, "killed") if turn.process.was_killed else (Code.CRASHED, "crashed")
+        work.came_out(code, f"{way}: {last}" if last else way, turn.process.printed)
+        self._desk.replaced(why)
         return None
 
     def _overdue(self, turn: _Turn) -> str | None:
@@ -536,13 +558,14 @@ class Isolation:
         for keeper in desk.keepers:
             keeper.start()
 
-    def submit(self, chunk: Chunk, *, urgent: bool = False) -> None:
+    def submit(self, chunk: Chunk, *, urgent: bool = False, alone: bool = False) -> None:
         """Queue a chunk; its answer comes out of :meth:`drain` with the same token.
 
-        One that is urgent goes before all that are not. Waits while the queue is full; after :meth:`close` it is
-        forgotten.
+        One that is urgent goes before all that are not; one that is to be ``alone`` has all memory for itself: it is
+        done when the others are done that were begun, and no other one is begun before. Waits while the queue is full;
+        after :meth:`close` it is forgotten.
         """
-        self._desk.submit(chunk, urgent=urgent)
+        self._desk.submit(chunk, urgent=urgent, alone=alone)
 
     def drain(self) -> list[Answer]:
         """The answers that came since the last call."""

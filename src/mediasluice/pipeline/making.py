@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -53,7 +54,13 @@ DEADLINES: Mapping[str, float | None] = {  # seconds; ``None``: as for readings
     products.ESSENCE: 1_200.0,  # seconds, chosen: every byte is read, and a film has 100 GB
     products.LIKENESS: 300.0,  # seconds, chosen: some scenes are decoded
 }
-_STATES = {Code.FAILED: products.REFUSED, Code.TIMED_OUT: products.TIMED_OUT, Code.CRASHED: products.CRASHED}
+KILLS = 3  # chosen: so often, from the second time on alone, and it is the file that takes all memory
+_STATES = {
+    Code.FAILED: products.REFUSED,
+    Code.MISTAKEN: products.REFUSED,
+    Code.TIMED_OUT: products.TIMED_OUT,
+    Code.CRASHED: products.CRASHED,
+}
 
 
 def hears() -> bool:
@@ -112,6 +119,7 @@ class Maker:
         self._sweep: Iterator[list[Lack]] | None = None  # over all that there was at the start
         self._event = 0  # previews of what events up to this one brought are made, or are of the sweep
         self._put_off: dict[int, float] = {}  # contents that could not be read: when they are tried again [monotonic s]
+        self._kills: Counter[int] = Counter()  # contents whose processes were killed, and how often
         self._checked: int | None = 0  # previews of contents up to this one are known to be whole; ``None``: all are
         self._lost: set[RootId] = set()  # roots of which nothing is read now
         self._requests: dict[str, Progress] = {}
@@ -242,14 +250,16 @@ class Maker:
     def _make(self, what: str, lacks: Sequence[Lack]) -> list[Product]:
         """Have products made and record them; gives those of which it is known now what they are."""
         isolation, count = self._isolations[what], 0
-        chunks = _chunks(lacks)
+        chunks = _chunks([lack for lack in lacks if lack.content not in self._kills])
+        chunks += [chunk for lack in lacks if lack.content in self._kills for chunk in _chunks([lack])]
         roots = {root for root, _, _ in chunks if root is not None}
         self._heed(roots)
         for root, path, part in chunks:
             files = [(one.directory, one.name, self._key(one), (one.kind.value, one.found)) for one in part]
             known = None if root is None else self._roots.get(root)
             follows = known is not None and known.spec.follow_files
-            isolation.submit(Chunk(part, what, root or _NO_ROOT, path, files, follows))
+            chunk = Chunk(part, what, root or _NO_ROOT, path, files, follows)
+            isolation.submit(chunk, alone=part[0].content in self._kills)
             count += 1
         result = _Round([], [], [])
         while count and not self._stopping:
@@ -261,7 +271,10 @@ class Maker:
                 if answer.failure is not None:
                     self._log.error("worker_bug", detail=answer.failure, next="please report this")
                 part = answer.token  # type: ignore[assignment]
-                for lack, (code, value) in zip(part, answer.outcomes, strict=True):
+                for number, (lack, (code, value)) in enumerate(zip(part, answer.outcomes, strict=True)):
+                    if code is Code.MISTAKEN:
+                        note = answer.notes.get(number, "")
+                        self._log.error("worker_bug", path=_shown(lack), detail=note, next="please report this")
                     self._came_out(what, lack, code, value, result)
         if any(result):
             version = VERSIONS[what]
@@ -288,7 +301,7 @@ class Maker:
 
     def _came_out(self, what: str, lack: Lack, code: Code, value: object, result: _Round) -> None:
         """One product was made, or not; what comes from the other side of the pipe is believed as far as it can be."""
-        state = _STATES.get(code)
+        state = products.CRASHED if code is Code.KILLED and self._is_its_fault(lack) else _STATES.get(code)
         reason: str | None = str(value)
         if code is Code.READ:
             try:
@@ -300,10 +313,18 @@ class Maker:
                 return
         if state is None:
             return
+        self._kills.pop(lack.content, None)
         result.products.append(Product(lack.content, state, reason))
         if state in (products.TIMED_OUT, products.CRASHED):
-            path = text(b"/".join(filter(None, (lack.path.rstrip(b"/"), lack.directory, lack.name))))
-            self._log.warning("not_made", what=what, path=path, reason=reason)
+            self._log.warning("not_made", what=what, path=_shown(lack), reason=reason)
+
+    def _is_its_fault(self, lack: Lack) -> bool:
+        """Whether the processes that read a content were killed so often that it is no chance; else it is put off."""
+        self._kills[lack.content] += 1
+        is_its_fault = self._kills[lack.content] >= KILLS
+        if is_its_fault or len(self._kills) > PUT_OFF_MAX:
+            del self._kills[lack.content]
+        return is_its_fault
 
     def _made(self, what: str, lack: Lack, value: Any, result: _Round) -> str | None:  # noqa: ANN401 - of unknown origin
         """Keep what was made; gives what is wrong with it all the same."""
@@ -321,6 +342,10 @@ class Maker:
 
     def _write(self, change: Callable[[Catalogue], None]) -> None:
         self._writer.call(change, abandon=lambda: self._stopping, is_bulk=True)
+
+
+def _shown(lack: Lack) -> str:
+    return text(b"/".join(filter(None, (lack.path.rstrip(b"/"), lack.directory, lack.name))))
 
 
 def _search(what: str, after: int, among: Collection[int] | None = None) -> Search:

@@ -155,6 +155,33 @@ def test_errors_become_reasons(error: BaseException, code: str, value: str, tmp_
     assert (found.note is None) == (code == "unreadable" or isinstance(error, Refused))
 
 
+def of_us(opened: Opened, told: object) -> object:
+    """A mistake in code of ours."""
+    return opened.pread("1", 0)  # type: ignore[arg-type]
+
+
+def of_this_installation(opened: Opened, told: object) -> object:
+    import mediasluice.identify.readers.that_is_missing  # type: ignore[import-not-found] # noqa: PLC0415
+
+    return mediasluice
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"),
+    [
+        (of_us, "mistaken"),
+        (of_this_installation, "mistaken"),
+        (lambda opened, _: opened.pread(1, 0)[7], "failed"),
+        (raising(TypeError("a library's own")), "failed"),
+    ],
+)
+def test_a_mistake_of_ours_is_not_the_files(verb: Callable[[Opened, Any], object], code: str, tmp_path: Path) -> None:
+    """What our code raises and does not mean to, and what is missing here, is told apart, with its trace."""
+    found = done(tmp_path, verb)
+    assert found.code == code
+    assert "Traceback" in (found.note or "")
+
+
 def test_want_of_memory_ends_the_process(tmp_path: Path) -> None:
     """The file fails, and the process says that it leaves."""
     found = done(tmp_path, raising(MemoryError()))
@@ -214,6 +241,36 @@ def test_urgent_chunks_go_first() -> None:
     assert ahead is not None
     assert ahead.chunk.token == 3
     assert waiting.taken() is None
+
+
+def test_who_is_to_be_alone_is() -> None:
+    """What is to have all memory waits for those at work; nobody begins before it is done, and then all go on."""
+    waiting = Waiting()
+    waiting.submit(1)
+    waiting.submit(2)
+    assert waiting.taken() == 1
+    rows: list[isolation.File] = [(b"", b"a", (0, 0, 0, 0), ("image", None))]
+    waiting.desk.submit(Chunk(3, "read", RootId(1), b"", rows), urgent=False, alone=True)
+    waiting.submit(4, urgent=True)
+    assert waiting.taken() is None
+    assert waiting.desk.after_next(waiting.keeper) is None
+    assert waiting.desk.urgent(waiting.keeper) is None
+    waiting.desk.finished(waiting.keeper, waiting.keeper.works[0], None)
+    assert waiting.taken() == 3
+    assert waiting.taken() is None
+    waiting.desk.finished(waiting.keeper, waiting.keeper.works[0], None)
+    assert [waiting.taken(), waiting.taken()] == [4, 2]
+
+
+def test_who_is_to_be_alone_may_be_given_up() -> None:
+    """A chunk that waits to be alone comes back with its root, and holds up nobody then."""
+    waiting = Waiting()
+    rows: list[isolation.File] = [(b"", b"a", (0, 0, 0, 0), ("image", None))]
+    waiting.desk.submit(Chunk(1, "read", RootId(7), b"", rows), urgent=False, alone=True)
+    waiting.submit(2)
+    waiting.desk.give_up(RootId(7))
+    assert waiting.desk.answers.popleft().outcomes == [(Code.GIVEN_UP, None)]
+    assert waiting.taken() == 2
 
 
 def test_who_brings_too_much_waits() -> None:

@@ -211,6 +211,21 @@ def spin(opened: Opened, extra: Any) -> int:
     return os.getpid()
 
 
+def starve(opened: Opened, extra: Any) -> int:
+    """Want one processor until it had to wait so many seconds for it."""
+    processor, seconds = extra
+    os.sched_setaffinity(0, {processor})
+    end_s = waited_s() + seconds
+    while waited_s() < end_s:
+        pass
+    return os.getpid()
+
+
+def waited_s() -> float:
+    with open("/proc/self/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[1]) / 1e9
+
+
 def once(opened: Opened, extra: Any) -> str:
     """Take for ever the first time, and no time the second one; the file ``extra`` tells which it is."""
     if os.path.exists(extra):
@@ -247,7 +262,7 @@ VERBS: dict[str, Callable[[Opened, Any], object]] = {
             keep_open,
         ),
         *(print_much, print_and_crash, print_in_between, answer_nonsense, close_all, fork, change, refuse, fail),
-        *(fail_badly, broken_disk, unspeakable, much, who, spin, once, nothing),
+        *(fail_badly, broken_disk, unspeakable, much, who, spin, starve, once, nothing),
     )
 }
 

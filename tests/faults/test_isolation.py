@@ -5,6 +5,7 @@ The processes are real, and so are the signals, the limits and the deadlines.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -17,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Reading:
         return answer
 
 
-@contextmanager
+@contextlib.contextmanager
 def reading(**settings: Any) -> Iterator[Reading]:
     running = Reading(**settings)
     try:
@@ -241,21 +241,22 @@ def test_the_deadline_is_kept(tmp_path: Path) -> None:
 
 def test_want_of_a_processor_is_not_the_files_fault(tmp_path: Path) -> None:
     """A file whose process has to share its processor may take longer than the deadline by the time that it waits."""
-    processor = max(os.sched_getaffinity(0))
-    other = subprocess.Popen(
-        [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {{{processor}}})\nwhile True: pass"],
-        start_new_session=True,
-    )
-    try:
-        with reading(deadline_s=1.0) as running:
-            running.ask(tmp_path, file(tmp_path, "nothing"))
-            since_s = time.monotonic()
-            answer = running.ask(tmp_path, file(tmp_path, "spin", (processor, 0.75)))
-            assert time.monotonic() - since_s > 1.0
-            assert answer.outcomes[0][0] is Code.READ
-    finally:
-        other.kill()
-        other.wait()
+    processor, deadline_s = max(os.sched_getaffinity(0)), 2.0
+    busy = f"import os; os.sched_setaffinity(0, {{{processor}}}); print(flush=True)\nwhile True: pass"
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):  # so that it waits three times as long as it works
+            other = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", busy], start_new_session=True, stdout=subprocess.PIPE)
+            )
+            stack.callback(other.kill)
+            assert other.stdout is not None
+            assert other.stdout.readline()
+        running = stack.enter_context(reading(deadline_s=deadline_s))
+        running.ask(tmp_path, file(tmp_path, "nothing"))
+        since_s = time.monotonic()
+        answer = running.ask(tmp_path, file(tmp_path, "starve", (processor, deadline_s)))
+        assert time.monotonic() - since_s > deadline_s
+        assert answer.outcomes[0][0] is Code.READ
 
 
 def test_too_little_memory_costs_the_process(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.rows import Judged
 from mediasluice.catalogue.view import View
-from mediasluice.pipeline import importing
+from mediasluice.pipeline import importing, placing
 from mediasluice.service.importing import run_import, wish_for
 from tests import pictures as made
 from tests.encoded import film as encoded_film
@@ -74,22 +74,22 @@ def jpeg(seed: str) -> bytes:
 class Full:
     """The disk has no room inside the ``with`` block: what waits is tried again all at once."""
 
-    def __init__(self, host: Running, path: Path) -> None:
-        self._host, self._path = host, path
-        self._is_full = True
+    def __init__(self, host: Running, path: Path, *stages: str, lasts: bool = False) -> None:
+        self._host, self._path, self._stages = host, path, stages or ("part", "rename", "directory")
+        self._is_full, self._lasts = True, lasts
 
     def __enter__(self) -> None:
         object.__setattr__(self._host.service.host.importer._transfer, "before", self._hear)
 
     def _hear(self, stage: str) -> None:
-        if self._is_full and stage in ("part", "rename", "directory"):
+        if self._is_full and stage in self._stages:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def __exit__(self, *_: object) -> None:
         reason = os.strerror(errno.ENOSPC)
         self._host.until(lambda: any(reason in str(line) for line in self._host.log.lines), "the disk is full")
         self._host.until_idle()
-        self._is_full = False
+        self._is_full = self._lasts
 
 
 class Bench:
@@ -104,7 +104,8 @@ class Bench:
             section["processed_dir"] = str(self.done)
         if rules.get("target", self) is None:
             section.pop("template")
-        self.libraries = {"in": {"action": "import", "import": section}}
+        settle = {"unknown": "0.3s"}  # chosen: the parts of a disc have no format that says where they end
+        self.libraries: dict[str, dict[str, Any]] = {"in": {"action": "import", "import": section, "settle": settle}}
 
     def run(self) -> Running:
         return Running(self.base, self.libraries, previews={"of": "none"})
@@ -263,7 +264,7 @@ def test_a_name_is_taken_between_master_and_follower(host: Running, bench: Bench
     host.until_idle()
     assert (bench.out / "a" / XMP).read_bytes() == b"of somebody else"
     assert (bench.out / "a" / "IMG_1.HEIC_2.xmp").read_bytes() == SIDECARS[XMP]
-    assert judgement_of(host, path).reason == importing.TOOK_ANOTHER
+    assert judgement_of(host, path).reason == placing.TOOK_ANOTHER
 
 
 def test_raw_and_its_picture(tmp_path: Path, film: bytes) -> None:
@@ -299,6 +300,80 @@ def test_two_discs_of_equal_names(tmp_path: Path, film: bytes, template: str) ->
         host.until(lambda: below(bench.top) == [], "all parts")
         expected = [f"{disc}/VIDEO_TS/{name}" for disc in ("One", two) for name in parts]
         assert below(bench.out) == sorted([*expected, "Two/of somebody else.txt"])
+
+
+def disc(bench: Bench, below: str, seed: str) -> dict[str, bytes]:
+    """The files of a film on a disc arrive; gives them by their places below the disc."""
+    parts = {"VIDEO_TS.IFO": b"DVDVIDEO-VMG", "VTS_01_0.IFO": b"DVDVIDEO-VTS", "VTS_01_1.VOB": encoded_film("mpg")}
+    contents = {f"VIDEO_TS/{name}": content + seed.encode() for name, content in parts.items()}
+    contents["cover.jpg"] = picture("jpg", seed)
+    for name, content in contents.items():
+        bench.put(name, content, below=below)
+    return contents
+
+
+def discs_in(top: Path) -> dict[str, dict[str, bytes]]:
+    """The files of each disc below a directory, by their places below the disc."""
+    return {
+        place.name: {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+        for place in top.iterdir()
+    }
+
+
+def by_cover(discs: Iterable[dict[str, bytes]]) -> list[dict[str, bytes]]:
+    return sorted(discs, key=lambda held: held["cover.jpg"])
+
+
+@pytest.mark.parametrize("mode", ["copy", "move", "set aside"])
+def test_discs_of_one_name_at_once(tmp_path: Path, film: bytes, mode: str) -> None:
+    """Discs of one name that arrive together lie in a directory each, with their covers, and are set aside so."""
+    bench = Bench(tmp_path, film, template="{name}", **MODES[mode])
+    discs = [disc(bench, f"{place}/Film", place) for place in "abc"]
+    with bench.run() as host:
+        host.until_idle()
+        host.until(lambda: len(below(bench.out)) == 12, "all files")
+        host.until_idle()
+    for top in [bench.out, *([bench.done / "imported"] if mode == "set aside" else [])]:
+        found = discs_in(top)
+        assert set(found) == {"Film", "Film_2", "Film_3"}
+        assert by_cover(found.values()) == by_cover(discs)
+
+
+def test_copies_of_a_disc_are_set_aside_as_one(tmp_path: Path, film: bytes) -> None:
+    """The parts of a disc that was there keep their folders among the duplicates."""
+    bench = Bench(tmp_path, film, template="{name}", sets_copies_aside=True)
+    bench.libraries["in"]["duplicates"] = {"to": "processed"}
+    with bench.run() as host:
+        host.until_idle()
+        contents = disc(bench, "a/Film", "same")
+        host.until_idle()
+        assert discs_in(bench.out) == {"Film": contents}
+        disc(bench, "b/Film", "same")
+        host.until_idle()
+        host.until(lambda: not [name for name in below(bench.top) if name.startswith("b/")], "they are set aside")
+    assert discs_in(bench.out) == {"Film": contents}
+    assert discs_in(bench.done / "duplicates") == {"Film": contents}
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_a_disc_that_found_no_room(tmp_path: Path, film: bytes, *, is_stopped: bool) -> None:
+    """Discs that are tried again, also by the next run, leave no directories behind, and do not mix."""
+    bench = Bench(tmp_path, film, template="{name}")
+    with bench.run() as host:
+        host.until_idle()
+        with Full(host, bench.out, "part", lasts=is_stopped):
+            discs = [disc(bench, f"{place}/Film", place) for place in "ab"]
+            host.until(lambda: host.log.events().count("import_waits") > 0, "they wait")
+            Path(tmp_path / "in" / "later.txt").write_bytes(b"another one to be put off, so that all are tried again")
+            host.until_idle(4 * AGAIN_S)
+        if not is_stopped:
+            host.until(lambda: len(below(bench.out)) == 9, "all files")
+    if is_stopped:
+        with bench.run() as host:
+            host.until(lambda: len(below(bench.out)) == 9, "all files")
+    (bench.out / "later.txt").unlink()
+    assert sorted(path.name for path in bench.out.iterdir()) == ["Film", "Film_2"]
+    assert by_cover(discs_in(bench.out).values()) == by_cover(discs)
 
 
 # -- late, again, alone -------------------------------------------------------------------------

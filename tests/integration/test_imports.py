@@ -24,6 +24,7 @@ from mediasluice.errors import BadSetting, UsageError
 from mediasluice.model.events import Event
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline import importing
+from mediasluice.service.importing import run_import, wish_for
 from mediasluice.service.passing import Request, run_pass
 from tests.running import LIMIT_S, Running, one_pass
 from tests.samples import jpeg, wav
@@ -994,6 +995,21 @@ def test_a_target_is_taken_out_of_another_library(tmp_path: Path, top: Path, out
         host.replace({"in": to(out), "shelf": in_place()})
         host.scan()
         until_items(host, 1)
+
+
+def test_what_is_refused_costs_no_name(tmp_path: Path, top: Path) -> None:
+    """A file that was refused because of where its target lies gets its own name when it is imported after all."""
+    out = tmp_path / "shelf" / "new"
+    out.mkdir(parents=True)
+    with Running(tmp_path, {"in": to(out), "shelf": in_place()}) as host:
+        put(top / "a.jpg", 1)
+        host.until(lambda: told(host, "item.refused"), "it is refused")
+        host.until_idle()
+        host.replace({"in": to(out)})
+        wish = wish_for(os.fsencode(top / "a.jpg"), host.service.host.intake.roots.values())
+        list(run_import(host.service, [wish], None, settle_timeout_s=5.0))
+        host.until_idle()
+        assert stored(host) == ["shelf/new/a.jpg"]
 
 
 def test_an_update_that_cannot_be(tmp_path: Path, top: Path, out: Path) -> None:

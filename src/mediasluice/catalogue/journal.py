@@ -40,7 +40,7 @@ MOVED_AWAY = "moved"
 """Reason of a file that is not at its path because we took it away: it is not missed."""
 
 
-_PARTS_MAX = 8  # chosen: one of them has its own name
+_PARTS_MAX = 8  # chosen: one of them has kept its own name
 
 
 class Beside(NamedTuple):
@@ -48,6 +48,7 @@ class Beside(NamedTuple):
 
     name: bytes  # as it arrived
     path: bytes  # where its bytes are now
+    directory: bytes = b""  # where it arrived
 
 
 class Due(NamedTuple):
@@ -74,7 +75,8 @@ class Due(NamedTuple):
     master: Judgement | None = None  # on that one
     beside: Beside | None = None  # by this one it goes: one that it follows, or that follows it or the same one
     earlier: tuple[bytes, bytes] | None = None  # where an earlier version of a companion was brought, and its BLAKE3
-    parts: tuple[Beside, ...] = ()  # of the same disc, with their paths below the root as names
+    parts: tuple[Beside, ...] = ()  # others of the same disc that were brought where this one is to go
+    tried: tuple[Beside, ...] = ()  # likewise, of steps that came to nothing; its own among them
 
 
 class Planned(NamedTuple):
@@ -192,8 +194,8 @@ def _one_by_one(found: Iterable[Due]) -> list[Due]:
 
 def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
     """What is due, with the place of a file of its group, if it goes by that."""
-    if due.role == "part" or (due.role == "primary" and due.follows is None):
-        due = due._replace(parts=_parts(connection, due.file))
+    if _may_be_part(due):
+        due = due._replace(parts=_parts(connection, due), tried=_tried(connection, due))
     if due.todo == FOLLOW:
         query = (
             "SELECT target, blake3 FROM step WHERE file = ? AND purpose = ? AND state = 'done' ORDER BY id DESC LIMIT 1"
@@ -202,7 +204,7 @@ def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
     if due.follows is None and due.role != "primary":
         return due  # tracks of an album go where they say themselves
     is_aside = due.todo == PROCESSED or due.master is Judgement.DUPLICATE
-    for file, name, path in _relatives(connection, due):
+    for file, directory, name, path in _relatives(connection, due):
         if due.role in COMPANION_ROLES and file != due.follows:
             continue
         if is_aside and (due.todo == PROCESSED or due.role in COMPANION_ROLES):
@@ -210,12 +212,15 @@ def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
         elif path is None:
             path = _brought(connection, file, FOLLOW)  # noqa: PLW2901
         if path is not None:
-            return due._replace(beside=Beside(name, path))
+            return due._replace(beside=Beside(name, path, directory))
     return due
 
 
-def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, bytes, bytes | None]]:
-    """The files of a group by whose places one of them may go, with those places: the one that it follows first."""
+def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, bytes, bytes, bytes | None]]:
+    """The files of a group by whose places one of them may go: id, directory, name, and that place.
+
+    The one that it follows comes first.
+    """
     found = connection.execute(
         "SELECT o.file, f.name, j.judgement, i.place, i.path, r.path, d.path FROM"
         " (SELECT file, role FROM member WHERE file = :follows UNION"
@@ -233,22 +238,51 @@ def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, byte
             at = path
         elif judgement == Judgement.IMPORTED and place == IN_PLACE:
             at = root.rstrip(b"/") + b"/" + join(directory, name)
-        result.append((file, name, at))
+        result.append((file, directory, name, at))
     return result
 
 
-def _parts(connection: sqlite3.Connection, file: int) -> tuple[Beside, ...]:
-    """Some other parts of the same disc that are at their places, by their paths below the root."""
-    found = connection.execute(
-        "SELECT d.path, f.name, i.path FROM member own"
-        " CROSS JOIN member o ON o.master = own.master AND o.file <> own.file"
-        " CROSS JOIN file f ON f.id = o.file CROSS JOIN dir d ON d.id = f.dir"
-        " CROSS JOIN judgement j ON j.file = f.id CROSS JOIN item i ON i.id = j.item"
-        " WHERE own.file = ? AND (o.role = 'part' OR o.role = 'primary' AND own.role = 'part')"
-        f" AND j.judgement = 'imported' AND i.place = '{STORED}' ORDER BY o.file LIMIT {_PARTS_MAX}",
-        (file,),
-    ).fetchall()
-    return tuple(Beside(join(directory, name), path) for directory, name, path in found)
+def _may_be_part(due: Due) -> bool:
+    """Whether a file may be part of a disc; one that came alone is known as such by its name only."""
+    is_one = due.role in (None, "part") or (due.role == "primary" and due.follows is None)
+    return is_one and due.todo in (IMPORT, PROCESSED)
+
+
+# The file itself and the parts of the same disc.
+_DISC = (
+    "(SELECT :file AS file UNION SELECT o.file FROM member own CROSS JOIN member o ON o.master = own.master"
+    " WHERE own.file = :file AND (o.role = 'part' OR o.role = 'primary' AND own.role = 'part')) disc"
+    " CROSS JOIN file f ON f.id = disc.file CROSS JOIN dir d ON d.id = f.dir"
+)
+
+
+def _parts(connection: sqlite3.Connection, due: Due) -> tuple[Beside, ...]:
+    """Some other parts of a disc that were brought to their places, whatever became of their items."""
+    found: list[tuple[bytes, bytes, bytes]] = []
+    if due.role is None:
+        return ()
+    if due.todo == IMPORT:
+        found = connection.execute(
+            f"SELECT f.name, i.path, d.path FROM {_DISC} CROSS JOIN judgement j ON j.file = f.id"
+            " CROSS JOIN item i ON i.id = j.item WHERE disc.file <> :file AND j.judgement = 'imported'"
+            f" AND i.place = '{STORED}' ORDER BY disc.file LIMIT {_PARTS_MAX}",
+            {"file": due.file},
+        ).fetchall()
+    found += _steps_of_disc(connection, due, "disc.file <> :file AND s.state = 'done'") if not found else []
+    return tuple(Beside(*row) for row in found)
+
+
+def _tried(connection: sqlite3.Connection, due: Due) -> tuple[Beside, ...]:
+    """Where parts of a disc were to be brought by the last steps of which nothing came."""
+    return tuple(Beside(*row) for row in _steps_of_disc(connection, due, "s.state = 'undone'"))
+
+
+def _steps_of_disc(connection: sqlite3.Connection, due: Due, which: str) -> list[tuple[bytes, bytes, bytes]]:
+    query = (
+        f"SELECT f.name, s.target, d.path FROM {_DISC} CROSS JOIN step s ON s.file = f.id AND s.purpose = :todo"
+        f" WHERE {which} ORDER BY s.id DESC LIMIT {_PARTS_MAX}"
+    )
+    return connection.execute(query, {"file": due.file, "todo": due.todo}).fetchall()
 
 
 def _brought(connection: sqlite3.Connection, file: int, purpose: str) -> bytes | None:
@@ -322,6 +356,8 @@ def unfinished(connection: sqlite3.Connection) -> list[Open]:
             None if here is None else here.place, None if here is None else here.owner, root, directory, name,
             loaded(*key), FileState.CATALOGUED, blake3, "" if here is None else here.kind,
         )  # fmt: skip
+        if here is not None and version:  # what is told of it when it is done
+            due = due._replace(capture=here.capture, role=here.role, follows=here.follows, master=here.master)
         result.append(Open(number, Planned(due, mode, source, target)))
     return result
 

@@ -15,25 +15,35 @@ import stat
 import threading
 import time
 from collections import deque
-from dataclasses import replace
-from datetime import datetime
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mediasluice.actions.copying import digest_of
 from mediasluice.actions.grounds import Grounds
-from mediasluice.actions.naming import Fields, Template, numbered, stamped
+from mediasluice.actions.naming import Template
 from mediasluice.actions.reconcile import reconcile
-from mediasluice.actions.targets import Directory, InPlace, Names, Target, Wanted, aside
+from mediasluice.actions.targets import Directory, InPlace, Target, Wanted
 from mediasluice.actions.transfer import Done, Step, Undone, Why, key_of
 from mediasluice.catalogue.items import FOLLOW, GIVE_WAY, IMPORT, PROCESSED
 from mediasluice.catalogue.journal import Closed, Due, Planned, Postponed
-from mediasluice.identify.grouping import FOLDER, Member, Role, beside, home, is_companion, keys
+from mediasluice.identify.grouping import FOLDER, Member, is_companion, keys
 from mediasluice.model.files import FileState, Kind, Origin
-from mediasluice.model.imports import SHOT_ROLES, After, Judgement, Mode, Undated
-from mediasluice.model.media import Confidence, from_json
-from mediasluice.model.paths import is_inside, join, text
+from mediasluice.model.imports import After, Judgement, Mode, Undated
+from mediasluice.model.paths import is_inside, text
 from mediasluice.model.roots import RootState
+from mediasluice.pipeline.placing import (
+    TOOK_ANOTHER,
+    Importing,
+    Places,
+    directory_of,
+    goes_aside,
+    is_part,
+    is_weak,
+    join_root,
+    lies_in,
+    misplaced,
+    taken,
+)
 from mediasluice.pipeline.writer import Abandoned, now_us
 from mediasluice.sources.roots import check_root
 
@@ -56,25 +66,13 @@ _T = TypeVar("_T")
 BATCH = 256  # steps of one journal transaction; design
 BATCH_SIZE = 256 << 20  # bytes, chosen: a batch of large files ends within seconds
 WAS_THERE = "an equal file was there already"
-TOOK_ANOTHER = "the name beside the file that it belongs to was taken"
 PAGE = 500  # files judged in one transaction, chosen
 ROUNDS = 8  # chosen: how often another name is chosen before the step is put off
 AGAIN_S = 2.0  # chosen: a file that changed is looked at by then
 RETRY_S = 5.0  # chosen: a full disk, a directory that may not be written
 ALONE_S = 60.0  # chosen, three gaps in a group: what may be a document of its own waits no longer for its files
-_SHOT_KINDS = (Kind.IMAGE, Kind.VIDEO)  # of files that others may come to be beside
 _MAY_BE_ALONE = frozenset(b"json xml nfo cue log m3u m3u8 pls".split())
 PAUSE_S = 1.0  # longest pause of the loop while something waits for its time
-
-
-class _Root(NamedTuple):
-    """An importing root, with what its rules were compiled to."""
-
-    watched: Watched
-    rules: ImportRules
-    target: Target
-    needs_date: bool  # its template does
-    needs_tags: bool
 
 
 class Importer:
@@ -94,9 +92,9 @@ class Importer:
         self._transfer = transfer(lambda: self._stopping)
         self._log = log
         self._failed = failed
-        self._names = Names()
+        self._places = Places()
         self._grounds = Grounds({}, self._remember)
-        self._roots: dict[RootId, _Root] = {}
+        self._roots: dict[RootId, Importing] = {}
         self._changes: deque[Callable[[], None]] = deque()  # of the roots, for this thread: never amid a batch
         self._to_judge: deque[tuple[Watched, bool]] = deque()  # roots whose known files were never judged
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
@@ -310,7 +308,7 @@ class Importer:
 
     def _take(self, root: Watched, rules: ImportRules) -> None:
         template = Template.parse(rules.template)
-        self._roots[root.id] = _Root(
+        self._roots[root.id] = Importing(
             root, rules, self._target(rules, template), template.needs_date, template.needs_tags
         )
 
@@ -414,6 +412,7 @@ class Importer:
 
     def _do(self, due: Sequence[Due]) -> None:
         """Deal with files that are due."""
+        self._places.begin()
         ended: list[Closed | Postponed] = []
         planned: list[Planned] = []
         size = 0
@@ -444,41 +443,52 @@ class Importer:
             self._close(ended)
 
     def _plan(
-        self, root: _Root, due: Due, grounds: Callable[[bytes], str | None], resolved: Callable[[bytes], bytes]
+        self, root: Importing, due: Due, grounds: Callable[[bytes], str | None], resolved: Callable[[bytes], bytes]
     ) -> Planned | Closed | Postponed:
         """What is to be done with a file, or how it ends without a step."""
         if due.state is FileState.MISSING:
             return Postponed(due, None, "it is gone", None)
         rules, source = root.rules, join_root(root.watched.path, due)
-        base = rules.processed if _goes_aside(due) else rules.target
+        base = rules.processed if goes_aside(due) else rules.target
         if base is not None and (reason := grounds(base)) is not None:
             self._paused[due.root] = time.monotonic() + RETRY_S
             return self._put_off(root, due, None, Why.REFUSED, reason)
         is_link = root.watched.rules.follow_symlinks == "files" and os.path.islink(source)
-        if _goes_aside(due):
+        if goes_aside(due):
             return self._plan_aside(root, due, source, is_link=is_link)
         if due.todo == FOLLOW and due.beside is not None and directory_of(due.beside.path) == directory_of(source):
             return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)  # as that one did
         if due.todo == IMPORT and root.needs_date and rules.undated is Undated.SKIP and is_weak(due):
             return Postponed(due, None, "nothing says when it was made (undated: skip)", None)
-        wanted = self._wanted(root, due, source)
+        wanted = self._places.wanted(root, due)
         if rules.mode is not Mode.MOVE and (there := root.target.held(wanted)) not in (None, source):
             return self._imported(root, due, None, Mode.COPY, there, due.key, due.key, WAS_THERE)
         if (earlier := self._plan_to_give_way(due, wanted)) is not None:
             return earlier
+        if is_link and rules.mode is Mode.HARDLINK_ONLY and rules.target is not None:
+            return Postponed(due, None, "it is a symbolic link, and the rules want hard links only", None)
         target = root.target.place(wanted)
         if target is None:
             return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)
-        place = resolved(directory_of(target)) + b"/"
+        reason = self._why_watched(target, resolved)
+        if reason is not None:
+            self._places.names.release(target)
+            return Postponed(due, None, reason, None)
+        return Planned(due, (Mode.COPY if is_link else rules.mode).value, source, target, is_link)
+
+    def _why_watched(self, target: bytes, resolved: Callable[[bytes], bytes]) -> str | None:
+        """Why a file must not be brought to a path: its importing library would take it for an arrival."""
+        try:
+            place = resolved(directory_of(target)) + b"/"
+        except OSError:
+            self._places.names.release(target)
+            raise
         for other in list(self._roots.values()):
             top = other.watched.top + b"/"
             own = [top + directory[len(other.watched.path.rstrip(b"/")) + 1 :] for directory in other.watched.spec.own]
             if place.startswith(top) and not any(place.startswith(directory + b"/") for directory in own):
-                reason = f"its target {text(target)} lies in the watched folder of library {other.watched.library}"
-                return Postponed(due, None, reason, None)
-        if is_link and rules.mode is Mode.HARDLINK_ONLY:
-            return Postponed(due, None, "it is a symbolic link, and the rules want hard links only", None)
-        return Planned(due, (Mode.COPY if is_link else rules.mode).value, source, target, is_link)
+                return f"its target {text(target)} lies in the watched folder of library {other.watched.library}"
+        return None
 
     def _plan_to_give_way(self, due: Due, wanted: Wanted) -> Planned | None:
         """An earlier version of a companion that nobody changed where it was brought gets the time into its name."""
@@ -489,15 +499,9 @@ class Importer:
         if key is None:
             return None
         planned = due._replace(todo=GIVE_WAY, key=key, blake3=blake3)
-        return Planned(planned, Mode.MOVE.value, path, self._earlier(path))
+        return Planned(planned, Mode.MOVE.value, path, self._places.earlier(path))
 
-    def _earlier(self, path: bytes) -> bytes:
-        """A free name for an earlier version."""
-        directory, _, name = path.rpartition(b"/")
-        wish = stamped(name, datetime.now())  # noqa: DTZ005 - names are for people
-        return self._names.free(directory + b"/" + wish, numbered)
-
-    def _plan_aside(self, root: _Root, due: Due, source: bytes, *, is_link: bool) -> Planned | Postponed:
+    def _plan_aside(self, root: Importing, due: Due, source: bytes, *, is_link: bool) -> Planned | Postponed:
         """Set a file aside that is dealt with, a group in one place."""
         if root.rules.processed is None:
             return Postponed(due, None, "there is no processed directory any more", None)
@@ -507,50 +511,7 @@ class Importer:
             return Postponed(due, None, "the file that it belongs to is a duplicate, and stays", None)
         if due.judgement is Judgement.COMPANION and due.role is not None and due.beside is None:
             return Postponed(due, None, "the file that it belongs to stays", None)
-        return Planned(due, Mode.MOVE.value, source, self._aside(root, due))
-
-    def _aside(self, root: _Root, due: Due) -> bytes:
-        """A free path below the processed directory, beside others of the group if they lie there."""
-        assert root.rules.processed is not None
-        is_copy = Judgement.DUPLICATE in (due.judgement, due.master if due.role not in SHOT_ROLES else None)
-        directory = root.rules.processed + (b"/duplicates" if is_copy else b"/imported")
-        name, is_apart = due.name, due.kind in _SHOT_KINDS
-        if due.beside is not None and directory_of(due.beside.path) == directory:
-            name, is_apart = _beside(due), False
-        return aside(directory, name, self._names, datetime.now(), is_apart=is_apart)  # noqa: DTZ005 - local
-
-    def _wanted(self, root: _Root, due: Due, source: bytes) -> Wanted:
-        is_undated = root.rules.undated is Undated.FOLDER and is_weak(due)
-        fields = Fields(due.name, due.directory, taken(due), due.kind, root.watched.library, due.owner, is_undated)
-        if due.found is not None and root.needs_tags:
-            inside = from_json(due.found)
-            fields = replace(fields, tags=inside.tags, camera=inside.camera)
-        at, top = self._in_disc(root, due), root.rules.target
-        if at is None and due.beside is not None and top is not None and _lies_in(due.beside.path, top):
-            at = directory_of(due.beside.path) + b"/" + _beside(due)
-        return Wanted(source, due.key.size, due.blake3, fields, at, at is None and due.kind in _SHOT_KINDS)
-
-    def _in_disc(self, root: _Root, due: Due) -> bytes | None:
-        """The path of a part of a disc, below a directory that is the disc's own; ``None``: it is none.
-
-        A template that names the directory keeps a disc whole by itself.
-        """
-        top = root.rules.target
-        if top is None or "{directory}" in root.rules.template:
-            return None
-        if not _is_part(due.directory, due.name, Kind(due.kind)):
-            return None
-        above, inside = home(due.directory)
-        for part in due.parts:
-            end = b"/" + (part.name[len(above) + 1 :] if above else part.name)
-            if part.path.endswith(end) and _lies_in(part.path, top):
-                return part.path[: -len(end)] + b"/" + join(inside, due.name)
-        name = above.rpartition(b"/")[2] or b"disc"
-        disc, number = top.rstrip(b"/") + b"/" + name, 1
-        while os.path.lexists(disc):  # strangers may be in it: parts with numbers play no more
-            number += 1
-            disc = top.rstrip(b"/") + b"/" + numbered(name, number)
-        return disc + b"/" + join(inside, due.name)
+        return Planned(due, Mode.MOVE.value, source, self._places.aside(root, due))
 
     def _carry_out(self, planned: Sequence[Planned]) -> list[Closed | Postponed]:
         """Journal the steps, do them, and give what came of each."""
@@ -561,7 +522,7 @@ class Importer:
         numbers = self._call(lambda catalogue: catalogue.open_steps(planned, at_us))
         opened = [(number, one) for number, one in zip(numbers, planned, strict=True) if number is not None]
         for one in (one for number, one in zip(numbers, planned, strict=True) if number is None):
-            self._names.release(one.target)
+            self._places.names.release(one.target)
         dues = {number: one.due for number, one in opened}
         steps = [
             Step(number, Mode(one.mode), one.source, one.target, one.due.key, one.due.blake3, one.follows)
@@ -576,13 +537,14 @@ class Importer:
                     taken.append(outcome.step)
                     continue
                 if isinstance(outcome, Undone) and outcome.why is not Why.UNSURE:
-                    self._names.release(outcome.step.target)
+                    self._places.names.release(outcome.step.target)
                 ended += self._ended(dues[outcome.step.id], outcome)
-            self._names.settle(directory_of(step.target) for step in steps)
+            self._places.names.settle(directory_of(step.target) for step in steps)
             if not taken:
                 return ended
             steps = self._retarget(taken, dues, ended)
         for step in steps:
+            self._places.names.release(step.target)
             root = self._roots.get(dues[step.id].root)
             ended.append(self._put_off(root, dues[step.id], step.id, Why.TAKEN, f"{text(step.target)}: is taken"))
         return ended
@@ -591,20 +553,20 @@ class Importer:
         """Somebody took names in between: choose others, in the journal first. What is there already is not copied."""
         steps = []
         for directory in {directory_of(step.target) for step in taken}:
-            self._names.forget(directory)
+            self._places.names.forget(directory)
         for step in taken:
             due = dues[step.id]
             if due.todo == GIVE_WAY:
-                steps.append(step._replace(target=self._earlier(step.source)))
+                steps.append(step._replace(target=self._places.earlier(step.source)))
                 continue
             root = self._roots[due.root]
-            wanted = self._wanted(root, due, step.source)
-            is_aside = _goes_aside(due)
+            wanted = self._places.wanted(root, due)
+            is_aside = goes_aside(due)
             there = root.target.held(wanted) if not is_aside and step.mode is not Mode.MOVE else None
             if there is not None:
                 ended.append(self._imported(root, due, step.id, Mode.COPY, there, due.key, due.key, WAS_THERE))
                 continue
-            target = self._aside(root, due) if is_aside else root.target.place(wanted)
+            target = self._places.aside(root, due) if is_aside else root.target.place(wanted)
             assert target is not None
             steps.append(step._replace(target=target))
         self._call(lambda catalogue: catalogue.retarget([(step.id, step.target) for step in steps]))
@@ -620,20 +582,21 @@ class Importer:
                 return []
             return [self._put_off(root, due, step.id, outcome.why, outcome.reason)]
         if due.todo == GIVE_WAY:
-            self._names.release(step.source)
+            self._places.names.release(step.source)
         elif due.todo != PROCESSED:
             return [
                 self._imported(root, due, step.id, outcome.mode, step.target, outcome.key, outcome.source, outcome.note)
             ]
+        note = outcome.note
+        if note is None and due.todo == PROCESSED and misplaced(due, step.target) == TOOK_ANOTHER:
+            note = TOOK_ANOTHER
         data: dict[str, object] = {"item": due.item}
-        closed = Closed(
-            due, step.id, outcome.mode.value, step.target, outcome.key, outcome.source, None, outcome.note, data
-        )
-        return [closed]
+        mode = outcome.mode.value
+        return [Closed(due, step.id, mode, step.target, outcome.key, outcome.source, None, note, data)]
 
     def _imported(
         self,
-        root: _Root | None,
+        root: Importing | None,
         due: Due,
         step: int | None,
         mode: Mode,
@@ -652,13 +615,13 @@ class Importer:
         else:
             data["taken"] = taken(due).isoformat(timespec="seconds")
             data["taken_source"] = "mtime" if due.capture is None else due.capture.source.value
-        if note is None and step is not None and due.beside is not None and path.rpartition(b"/")[2] != _beside(due):
-            note = TOOK_ANOTHER
+        if note is None and step is not None:
+            note = misplaced(due, path)
         if note is not None:
             data["note"] = note
         return Closed(due, step, mode.value, path, key, source, then, note, data)
 
-    def _put_off(self, root: _Root | None, due: Due, step: int | None, why: Why, reason: str) -> Postponed:
+    def _put_off(self, root: Importing | None, due: Due, step: int | None, why: Why, reason: str) -> Postponed:
         """Decide when a step that was not done is tried again, or whether at all."""
         if why is Why.CANNOT_LINK:
             return Postponed(due, step, reason, None)
@@ -727,7 +690,7 @@ class Importer:
     def _unsure_moves(self) -> frozenset[tuple[RootId, bytes, bytes]]:
         return frozenset(_place(due) for due, step in self._unsure if step.mode is Mode.MOVE)
 
-    def _away(self, root: _Root | None, due: Due, step: Step) -> str | None:
+    def _away(self, root: Importing | None, due: Due, step: Step) -> str | None:
         """Why nobody can say now what became of a step: a disk that it was about is not there."""
         if root is None:
             return None  # no rules any more: what is there counts
@@ -738,7 +701,7 @@ class Importer:
             return f"{text(root.watched.path)}: {check.reason}"
         base = root.rules.processed if due.todo == PROCESSED else root.rules.target
         processed = root.rules.processed
-        if due.todo == FOLLOW and processed is not None and _lies_in(step.target, processed):
+        if due.todo == FOLLOW and processed is not None and lies_in(step.target, processed):
             base = processed  # with a copy that was set aside
         return None if base is None else self._grounds.why_not(base)
 
@@ -780,7 +743,7 @@ class Importer:
     def _target(self, rules: ImportRules, template: Template) -> Target:
         if rules.target is None or rules.mode is Mode.IN_PLACE:
             return InPlace()
-        return Directory(rules.target, template, self._names)
+        return Directory(rules.target, template, self._places.names)
 
 
 _DONE = {IMPORT: "imported", PROCESSED: "set_aside", FOLLOW: "joined", GIVE_WAY: "gave_way"}  # as the log says it
@@ -815,42 +778,9 @@ def _companions(files: Iterable[tuple[int, bytes, bytes, Kind]]) -> dict[int, in
             found[file] = int(ALONE_S * 1e6) if extension in _MAY_BE_ALONE else None
         elif kind is Kind.IMAGE and FOLDER in keys(Member(file, name, kind)):
             found[file] = int(ALONE_S * 1e6)  # it is called like the cover of an album
-        elif kind is Kind.OTHER and _is_part(directory, name, kind):
+        elif kind is Kind.OTHER and is_part(directory, name):
             found[file] = int(ALONE_S * 1e6)  # the second pass says of which disc
     return found
-
-
-def _is_part(directory: bytes, name: bytes, kind: Kind) -> bool:
-    """Whether a file is a part of a disc."""
-    return keys(Member(0, name, kind, directory=home(directory)[1])) == (FOLDER,)
-
-
-def _beside(due: Due) -> bytes:
-    """What a file is called beside the one of its group that is at its place."""
-    assert due.beside is not None
-    assert due.role is not None
-    return beside(due.name, Role(due.role), due.beside.name, due.beside.path.rpartition(b"/")[2])
-
-
-def _goes_aside(due: Due) -> bool:
-    """Whether a file is to be set aside; a companion is with the copy that it belongs to."""
-    return due.todo == PROCESSED or (due.todo == FOLLOW and due.master is Judgement.DUPLICATE)
-
-
-def _lies_in(path: bytes, directory: bytes) -> bool:
-    return path.startswith(directory.rstrip(b"/") + b"/")
-
-
-def taken(due: Due) -> datetime:
-    """When a file was made, as the clock on the wall said; what is no media has the time of its file."""
-    if due.capture is None:
-        return datetime.fromtimestamp(_sane(due.key.mtime_ns))  # noqa: DTZ006 - a wall clock
-    return datetime.fromisoformat(due.capture.local)
-
-
-def is_weak(due: Due) -> bool:
-    """Whether only the file system says when a file was made."""
-    return due.capture is None or due.capture.confidence is Confidence.WEAK
 
 
 def _forget_ground(catalogue: Catalogue, directory: bytes) -> None:
@@ -872,18 +802,3 @@ def _pages(ask: Callable[[int], list[int]]) -> Iterator[list[int]]:
     while page := ask(after):
         yield page
         after = page[-1]
-
-
-def join_root(root: bytes, due: Due) -> bytes:
-    """The absolute path of what is due."""
-    return root.rstrip(b"/") + b"/" + join(due.directory, due.name)
-
-
-def directory_of(path: bytes) -> bytes:
-    """The directory of an absolute path."""
-    return path.rpartition(b"/")[0] or b"/"
-
-
-def _sane(time_ns: int) -> float:
-    """A file time that a calendar has, in seconds."""
-    return min(max(time_ns / 1e9, -62_000_000_000.0), 253_000_000_000.0)

@@ -195,7 +195,7 @@ def test_media_wait_for_the_place_of_a_copy(desk: Desk) -> None:
     desk.tie((still, still, "primary", None), (movie, still, "motion", still))
     assert set(desk.due()) == {first}
     desk.do(desk.due()[first], b"/out/2.heic")
-    assert desk.due()[movie].beside == Beside(b"1.heic", b"/out/2.heic")
+    assert desk.due()[movie].beside == Beside(b"1.heic", b"/out/2.heic", b"a")
 
 
 def test_two_copies_do_not_wait_for_one_another(desk: Desk) -> None:
@@ -257,6 +257,8 @@ def test_a_step_that_was_not_done_leaves_the_follower_due(desk: Desk) -> None:
     due = desk.due()[sidecar]
     step, _ = desk.plan(due)
     assert not desk.due()
+    [left] = desk.view.unfinished()
+    assert (left.planned.due.role, left.planned.due.follows, left.planned.due.capture) == ("sidecar", master, CAPTURE)
     desk.catalogue.close_steps([Postponed(due, step, "No space left on device", desk.now_us)], desk.now_us)
     assert set(desk.due()) == {sidecar}
     desk.catalogue.close_steps([Postponed(due, None, "it stays", None)], desk.now_us)

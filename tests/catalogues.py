@@ -48,6 +48,7 @@ def identified(
     old: bytes | None = None,
     full: bool = True,
     origin: Origin = Origin.EVENT,
+    birth_ns: int | None = None,
 ) -> IdentifiedFile:
     """A file as ``identify`` hands it over, renamed from ``old``; not ``full``: with its quick digest only."""
     directory, name = split(path)
@@ -55,8 +56,9 @@ def identified(
     found = digests(content) if full else None
     at = key(content, ino, mtime_ns)
     return IdentifiedFile(
-        root, directory, name, at, links, origin, True, Kind.IMAGE, quick(content), found, old_directory, old_name
-    )
+        root, directory, name, at, links, origin, True, Kind.IMAGE, quick(content), found, old_directory, old_name,
+        birth_ns,
+    )  # fmt: skip
 
 
 def read(catalogue: Catalogue, files: dict[int, int], local: str = "2024-05-06T07:08:09") -> None:

@@ -465,8 +465,9 @@ def _left(ledger: Ledger, row: FileRow, one: Closed, at_us: int) -> None:
         if here is None:
             key = stored(one.key)
             now = row._replace(
-                dir=place, name=name, size=key.size, mtime_ns=key.mtime_ns, ctime_ns=key.ctime_ns, ino=key.ino
-            )
+                dir=place, name=name, size=key.size, mtime_ns=key.mtime_ns, ctime_ns=key.ctime_ns, ino=key.ino,
+                birth_ns=row.birth_ns if row.ino == key.ino else None,
+            )  # fmt: skip
             ledger.touch(place)
             write(ledger, now)
             data.pop("to", None)  # the event stands at the new place

@@ -43,6 +43,7 @@ class FileRow(NamedTuple):
     quick: bytes | None
     version: int
     at_us: int
+    birth_ns: int | None
 
 
 COLUMNS = ", ".join(f"f.{name}" for name in FileRow._fields)

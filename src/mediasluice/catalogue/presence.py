@@ -83,7 +83,7 @@ def _observe_again(ledger: Ledger, seen: Observed, place: int, at_us: int) -> No
         return
     now = now._replace(
         size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, ino=ino, links=seen.links,
-        kind=row.kind if row.version else seen.kind.value,
+        kind=row.kind if row.version else seen.kind.value, birth_ns=row.birth_ns if row.ino == ino else None,
     )  # fmt: skip
     if row.version and (row.size, row.mtime_ns) != (size, mtime_ns):
         ledger.supersede(row)

@@ -6,11 +6,16 @@ other, but those that can only be new ones (nothing of theirs is known) go in to
 Which file it is, the first that fits:
     1  the one that a source saw being renamed to this path
     2  the one that is here already; also a departed one, if it had this content
-    3  a departed one with this content, wherever it was: same inode first, then same name
-    4  one of another root with this inode and content, when the inode has no second name
-    5  the one that departed from here
-    6  a missing one with this content
-    7  a new one
+    3  a departed one with this content and inode
+    4  a departed one with this inode and birth time, whatever its content is now
+    5  a departed one with this content, wherever it was: same name first
+    6  one of another root with this inode and content, when the inode has no second name
+    7  the one that departed from here
+    8  a missing one with this content
+    9  a new one
+
+An inode number alone proves nothing: file systems hand it out again at once. With the time at which the inode came
+into being it does, where the file was seen to exist later than the clock tick in which it was made.
 """
 
 from __future__ import annotations
@@ -35,11 +40,15 @@ CANDIDATES = 64
 """Files with equal content that are compared to find the best one, chosen: bounds the work where thousands of
 equal files leave at once; any of them is right then."""
 
+TICK_NS = 2_000_000_000
+"""So long two files may have the same birth time, chosen: file systems keep whole seconds at worst, and what was read
+is recorded a moment later."""
+
 _FILES = Rows(
     "INSERT INTO file"
-    " (id, dir, name, size, mtime_ns, ctime_ns, ino, links, kind, content, quick, at_us, state, version)"
+    " (id, dir, name, size, mtime_ns, ctime_ns, ino, links, kind, content, quick, at_us, birth_ns, state, version)"
     " VALUES {} ON CONFLICT (dir, name) WHERE state <> 'missing' DO NOTHING",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'catalogued', 1)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'catalogued', 1)",
 )
 _CREATED = (
     "INSERT INTO event (type, at_us, file, version, dir, name, size, content, origin)"
@@ -69,9 +78,11 @@ _DUPLICATES = Rows(
     "(?, ?, ?)",
 )
 _GONE = Rows(
-    "WITH wanted (number, quick) AS (VALUES {}) SELECT number FROM wanted"
-    " WHERE EXISTS (SELECT 1 FROM file f WHERE f.quick = wanted.quick AND f.gone_us IS NOT NULL)",
-    "(?, ?)",
+    "WITH wanted (number, quick, ino, birth_ns) AS (VALUES {}) SELECT number FROM wanted"
+    " WHERE EXISTS (SELECT 1 FROM file f WHERE f.quick = wanted.quick AND f.gone_us IS NOT NULL)"
+    " OR EXISTS (SELECT 1 FROM file f WHERE f.ino = wanted.ino AND f.birth_ns = wanted.birth_ns"
+    " AND f.gone_us IS NOT NULL)",
+    "(?, ?, ?, ?)",
 )
 _WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id = f.dir JOIN root r ON r.id = d.root"
 
@@ -113,8 +124,9 @@ def _record_new(
                 left.add(index)  # it may be a file that was elsewhere
             elif copy:
                 copies[index] = copy
-    if ledger.some_departed():  # one that was never read in full is known by its quick digest only
-        left.update(row[0] for row in _GONE.ask(ledger.connection, [(index, files[index].quick) for index in rows]))
+    if ledger.some_departed():  # of which one may have been read in part only, or be another content by now
+        asked_gone = [(index, files[index].quick, row[6], row[12]) for index, row in rows.items()]
+        left.update(row[0] for row in _GONE.ask(ledger.connection, asked_gone))
     if left:
         _leave_followers(files, left)
         for index in left:
@@ -153,7 +165,9 @@ def _rows_of_new(
     number = ledger.next_file
     last_directory, place = None, 0
     content: int | None
-    for index, (root, directory, name, key, links, _, _, kind, quick, digests, _, old_name) in enumerate(files):
+    for index, (root, directory, name, key, links, _, _, kind, quick, digests, _, old_name, birth_ns) in enumerate(
+        files
+    ):
         if old_name is not None or not fits(key):
             left.add(index)
             continue
@@ -168,7 +182,9 @@ def _rows_of_new(
             content = contents[digests[0]]
             if content < first_new:
                 asked.append((index, content, ino))
-        rows[index] = (number, place, name, size, mtime_ns, ctime_ns, ino, links, _KIND[kind], content, quick, at_us)
+        rows[index] = (
+            number, place, name, size, mtime_ns, ctime_ns, ino, links, _KIND[kind], content, quick, at_us, birth_ns,
+        )  # fmt: skip
         number += 1
     ledger.next_file = number
     return rows, left, asked
@@ -228,7 +244,8 @@ def _create(ledger: Ledger, file: IdentifiedFile, content: int | None, place: in
     ledger.next_file += 1
     ino, size, mtime_ns, ctime_ns = file.key
     kind, quick = _KIND[file.kind], file.quick
-    row = (number, place, file.name, size, mtime_ns, ctime_ns, ino, file.links, kind, content, quick, at_us)
+    key = (size, mtime_ns, ctime_ns, ino, file.links)
+    row = (number, place, file.name, *key, kind, content, quick, at_us, file.birth_ns)
     _FILES.insert(ledger.connection, [row])
     created = ledger.one("f.id = ?", number)
     assert created is not None
@@ -250,7 +267,7 @@ def _update(ledger: Ledger, row: FileRow, file: IdentifiedFile, content: int | N
         dir=place, name=file.name, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns, ino=ino, links=file.links,
         kind=_KIND[file.kind], state=FileState.CATALOGUED.value, reason=None, quick=file.quick, version=version,
         content=row.content if is_same and content is None else content,
-        at_us=at_us if is_news else row.at_us,
+        at_us=at_us if is_news else row.at_us, birth_ns=file.birth_ns,
     )  # fmt: skip
     if not is_same and not is_new:
         ledger.supersede(row)
@@ -370,6 +387,10 @@ def _departed(ledger: Ledger, file: IdentifiedFile, content: int | None) -> File
         same = [row for row, _, other in rows if ino and other == disk]
         if same:
             return same[0]
+    born = _born_alike(ledger, file)
+    if born is not None:
+        return born
+    if content is not None:
         rows = _candidates(ledger, gone, content)
         if rows:
             return max(rows, key=lambda found: (found[0].name == file.name, found[1] == file.root))[0]
@@ -382,6 +403,25 @@ def _departed(ledger: Ledger, file: IdentifiedFile, content: int | None) -> File
         file.quick, ino, file.key.size, file.key.mtime_ns, content,
     )  # fmt: skip
     return next((row for row, _, other in rows if other == disk), None)
+
+
+def _born_alike(ledger: Ledger, file: IdentifiedFile) -> FileRow | None:
+    """The departed file that had this inode since the same moment: it was moved, and changed in place."""
+    ino, birth_ns = file.key.ino, file.birth_ns
+    if not ino or birth_ns is None:
+        return None
+    where = "WHERE f.ino = ? AND f.birth_ns = ? AND f.gone_us IS NOT NULL AND f.state = 'departed'"
+    disk = ledger.disk(file.root)
+    rows = [(row, root) for row, root, other in _candidates(ledger, where, ino, birth_ns) if other == disk]
+    rows = [(row, root) for row, root in rows if _outlived_its_tick(row, birth_ns)]
+    if not rows:
+        return None  # several are names of one inode
+    return max(rows, key=lambda found: (found[0].name == file.name, found[1] == file.root))[0]
+
+
+def _outlived_its_tick(row: FileRow, birth_ns: int) -> bool:
+    """Whether a file was there later than its birth time is exact: what got its inode afterwards has another one."""
+    return row.ctime_ns > birth_ns or row.at_us * 1000 > birth_ns + TICK_NS
 
 
 def _left_other_root(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:

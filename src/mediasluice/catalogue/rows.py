@@ -121,6 +121,7 @@ class Departed(NamedTuple):
     size: int
     has_content: bool
     gone_us: int
+    ino: int  # 0 where it says nothing
 
 
 class Known(NamedTuple):

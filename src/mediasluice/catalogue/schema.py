@@ -135,6 +135,7 @@ file = Table(
     Column("version", Integer, nullable=False),  # 0: no event has told of this file yet
     Column("at_us", BigInteger, nullable=False),  # when this version was recorded
     Column("gone_us", BigInteger),  # set in the states departed and missing
+    Column("birth_ns", BigInteger),  # of the inode, with which it is unique; NULL: not known
 )
 # One row for each path that is not missing; a departed file keeps its path until it is decided about.
 _partial("file_path", file.c.dir, file.c.name, where="state <> 'missing'", unique=True)
@@ -142,10 +143,11 @@ _partial("file_missing", file.c.dir, file.c.name, where="state = 'missing'")
 # Copies of a content. With the inode, because hard links are one copy and must be told apart without a visit
 # to each row; without the other states, so that totals are counted in the index alone.
 _partial("file_copy", file.c.content, file.c.ino, where="state = 'catalogued' AND content IS NOT NULL")
-# The next four hold a row only after something left, or while full digests are still owed: free on a first scan.
+# The next five hold a row only after something left, or while full digests are still owed: free on a first scan.
 _partial("file_gone", file.c.state, file.c.gone_us, where="gone_us IS NOT NULL")
 _partial("file_gone_content", file.c.content, file.c.state, file.c.ino, where="gone_us IS NOT NULL")
 _partial("file_gone_quick", file.c.quick, where="gone_us IS NOT NULL")
+_partial("file_gone_inode", file.c.ino, where="gone_us IS NOT NULL")
 _partial("file_lacking", file.c.id, where="state = 'catalogued' AND content IS NULL")
 
 file_version = Table(

@@ -273,6 +273,7 @@ CREATE TABLE file (
     version INTEGER NOT NULL,
     at_us BIGINT NOT NULL,
     gone_us BIGINT,
+    birth_ns BIGINT,
     PRIMARY KEY (id),
     FOREIGN KEY(dir) REFERENCES dir (id),
     FOREIGN KEY(content) REFERENCES content (id)
@@ -283,6 +284,8 @@ CREATE INDEX file_copy ON file (content, ino) WHERE state = 'catalogued' AND con
 CREATE INDEX file_gone ON file (state, gone_us) WHERE gone_us IS NOT NULL;
 
 CREATE INDEX file_gone_content ON file (content, state, ino) WHERE gone_us IS NOT NULL;
+
+CREATE INDEX file_gone_inode ON file (ino) WHERE gone_us IS NOT NULL;
 
 CREATE INDEX file_gone_quick ON file (quick) WHERE gone_us IS NOT NULL;
 

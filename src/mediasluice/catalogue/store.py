@@ -24,7 +24,7 @@ from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.products import Likeness, Product, Streams
 from mediasluice.catalogue.readings import Place, Read, Tie, Timed, Unread
 from mediasluice.catalogue.record import record
-from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed, storable
+from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed, storable, unsigned
 from mediasluice.errors import UsageError
 from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
@@ -256,15 +256,15 @@ class Catalogue:
     def departed(self, roots: Collection[RootId], limit: int) -> list[Departed]:
         """Files of these roots whose fate is undecided, those gone longest first."""
         found = self._connection.execute(
-            "SELECT f.id, d.root, d.path, f.name, f.size, f.content IS NOT NULL, f.gone_us"
+            "SELECT f.id, d.root, d.path, f.name, f.size, f.content IS NOT NULL, f.gone_us, f.ino"
             " FROM file f JOIN dir d ON d.id = f.dir"
             " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL"
             " AND d.root IN (SELECT value FROM json_each(?)) ORDER BY f.gone_us LIMIT ?",
             (json.dumps(list(roots)), limit),
         )
         return [
-            Departed(file, RootId(root), directory, name, size, bool(has_content), gone_us)
-            for file, root, directory, name, size, has_content, gone_us in found
+            Departed(file, RootId(root), directory, name, size, bool(has_content), gone_us, unsigned(ino))
+            for file, root, directory, name, size, has_content, gone_us, ino in found
         ]
 
     def delete(self, files: Iterable[int], at_us: int) -> int:

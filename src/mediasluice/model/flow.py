@@ -65,7 +65,8 @@ class IdentifiedFile(NamedTuple):
     """``identify`` -> ``catalogue``: read once from the first to the last byte, unchanged meanwhile.
 
     ``digests`` is ``None`` only where the full pass waits for the off-peak window; ``quick`` is then set.
-    ``old_directory``/``old_name``: where the same file was before, when a source saw the rename.
+    ``old_directory``/``old_name``: where the same file was before, when a source saw the rename. ``birth_ns``: when it
+    came into being, where inodes are stable and the file system says so; ``None``: not known.
     """
 
     root: RootId
@@ -80,3 +81,4 @@ class IdentifiedFile(NamedTuple):
     digests: Digests | None
     old_directory: bytes | None = None
     old_name: bytes | None = None
+    birth_ns: int | None = None

@@ -91,10 +91,10 @@ class Chunks:
                 make(
                     (
                         number, directory, name, key_of(key), links, origin, False, KINDS[kind],
-                        xxh128, digests_of((blake3, xxh128, None, None, None)), None, None,
+                        xxh128, digests_of((blake3, xxh128, None, None, None)), None, None, birth_ns,
                     )
                 )
-                for name, key, links, kind, blake3, xxh128 in read
+                for name, key, links, kind, blake3, xxh128, birth_ns in read
             ]  # fmt: skip
         self._write(chunk, files)
 

@@ -2,8 +2,9 @@
 
 A name that disappears is marked departed at once. When its content turns up elsewhere, the catalogue
 joins the two as a move. When nothing matches within the grace time it becomes a deletion, but never
-under a root that is offline, never while a candidate of the same size is not identified yet (at most
-a minute), and never when a root loses everything it had at once.
+under a root that is offline, never while a candidate of the same size or inode is not identified yet (at
+most a minute, or as long as a pass takes that found its inode elsewhere), and never when a root loses
+everything it had at once.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Doubts(NamedTuple):
     online: frozenset[RootId]  # only here, and after a comparison, an absence means anything
     agreed: frozenset[RootId]  # of them, those where a person said that what is missing is right
     sizes: frozenset[int]  # of candidates that are not identified yet
+    inodes: frozenset[int]  # likewise: a file that was changed on the way has another size
+    listed: frozenset[int]  # inodes of missing files that a pass found under other names, and has not read yet
     moving: frozenset[tuple[RootId, bytes, bytes]]  # old paths of files whose new path is not identified yet
     arrivals_us: tuple[int, ...] = ()  # since when candidates wait that nobody has looked at yet
     kept: tuple[tuple[RootId, bytes], ...] = ()  # mount points that do not show what is known of them
@@ -158,6 +161,7 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
         if row.gone_us <= now_us - GRACE_S * 1e6
         and row.root not in emptied
         and (row.root, row.directory, row.name) not in doubts.moving
+        and row.ino not in doubts.listed
         and not (_may_be_waiting(row, doubts) and row.gone_us > now_us - LIMIT_S * 1e6)
     ]
     if overdue:
@@ -174,5 +178,7 @@ def _restore(catalogue: Catalogue, root: RootId) -> int:
 
 
 def _may_be_waiting(row: Departed, doubts: Doubts) -> bool:
-    """Whether a candidate that is not identified yet may be this file: of its size, or come when it left."""
-    return row.size in doubts.sizes or any(abs(at_us - row.gone_us) <= NEAR_US for at_us in doubts.arrivals_us)
+    """Whether a candidate that is not identified yet may be this file: of its size or inode, or come when it left."""
+    if row.size in doubts.sizes or row.ino in doubts.inodes:
+        return True
+    return any(abs(at_us - row.gone_us) <= NEAR_US for at_us in doubts.arrivals_us)

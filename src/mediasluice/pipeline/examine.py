@@ -33,6 +33,7 @@ from mediasluice.pipeline.outcomes import (
 from mediasluice.settle.decide import Arrival, Options, Timing, Wait, WaitReason, decide, rest_s
 from mediasluice.settle.names import companions
 from mediasluice.settle.probes import Evidence, Writer, is_free_at_last, probe, writer_of
+from mediasluice.sources.birth import birth_ns
 from mediasluice.sources.listing import Reader, list_directory
 from mediasluice.sources.mounts import mount_of
 from mediasluice.sources.names import NameRules
@@ -134,7 +135,7 @@ def take_directories(payload: tuple[Any, ...]) -> list[Outcome]:
 def _take(ground: _Ground, number: int, directory: bytes) -> Outcome:
     spec = ground.spec
     names = NameGate(_junk(spec), spec.stale_after_s, directory)
-    taken: dict[bytes, tuple[str, bytes, bytes]] = {}
+    taken: dict[bytes, tuple[str, bytes, bytes, int | None]] = {}
 
     def read(holder: int, own: os.stat_result, wanted: list[bytes], others: list[bytes]) -> dict[bytes, os.stat_result]:
         gate = _Gate(ground.under(holder, own), holder, directory, None, express=False, mind_companions=False)
@@ -407,12 +408,14 @@ class _Gate:
                 return (Code.GONE,)
         return self._unreadable(name, os.strerror(error.errno or 0))
 
-    def take(self, names: list[bytes], taken: dict[bytes, tuple[str, bytes, bytes]]) -> dict[bytes, os.stat_result]:
+    def take(
+        self, names: list[bytes], taken: dict[bytes, tuple[str, bytes, bytes, int | None]]
+    ) -> dict[bytes, os.stat_result]:
         """Read small files of a library at rest with as few calls as the gate allows.
 
         Most files of a first pass are like this: untouched for long, and nobody writes. Then neither holes nor format
         can delay them, and their bytes are read once for kind and digests. What passes goes into ``taken``, as kind,
-        BLAKE3 and XXH3-128 by name; the others need a longer look. Gives the status of all that could be opened.
+        BLAKE3, XXH3-128 and birth time by name; the others need a longer look. Gives the status of all that opened.
         """
         statuses: dict[bytes, os.stat_result] = {}
         spec, holder, rested_ns, most = self._spec, self._holder, self._rested_ns, digests.WHOLE
@@ -425,6 +428,7 @@ class _Gate:
                 data = os.read(fd, most + 1)
                 is_free = is_free_at_last(fd)
                 status = os.fstat(fd)
+                born_ns = birth_ns(fd, status)
             except OSError:
                 continue
             finally:
@@ -439,7 +443,7 @@ class _Gate:
                 continue
             kind = kind_of(data[:HEAD_SIZE], name).value
             if not spec.kinds or kind in spec.kinds:
-                taken[name] = (kind, *digests.of_bytes(data))
+                taken[name] = (kind, *digests.of_bytes(data), born_ns)
         return statuses
 
     def _read_if_settled(self, fd: int, look: tuple[Any, ...]) -> Outcome:
@@ -491,7 +495,8 @@ class _Gate:
         after = os.fstat(fd)
         if self._key(after) != key or (self._express and self._writer(fd) is Writer.BUSY):
             return self._changed(after)
-        return (Code.READY, key, after.st_nlink, strong, kind, quick, values)
+        born_ns = birth_ns(fd, after) if key[0] else None  # without a stable inode it proves nothing
+        return (Code.READY, key, after.st_nlink, strong, kind, quick, values, born_ns)
 
     def _changed(self, status: os.stat_result) -> Outcome:
         return (Code.WAIT, WaitReason.WRITER.value, 0.0, (*self._key(status), status.st_nlink), None)

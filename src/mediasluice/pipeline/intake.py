@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 HALFWAY_S = 0.25
 _RENAMES = (What.MOVED, What.RENAMED_IN)
 BARE_S = 1.0  # chosen: a deletion whose event is under way, or half a rename, is known by then
+_PERHAPS = "much is missing; whether it was moved and changed is known when this pass has read what is new"
 PAUSE_S = 0.5  # longest pause of the loop; everything urgent wakes it
 
 
@@ -192,9 +193,10 @@ class Intake:
         )
 
     def _doubts(self) -> Doubts:
-        sizes = set(self.tracker.open_sizes())
+        sizes, listed = set(self.tracker.open_sizes()), set[int]()
         for scan in self.passes.running:
             sizes |= scan.open_sizes()
+            listed |= scan.found_again()
         online = frozenset(
             root.id for root in self.roots.values() if root.state is RootState.ONLINE and root.is_compared
         )
@@ -203,7 +205,16 @@ class Intake:
         arrivals = sorted({int((since_s + offset_s) * 10) for since_s in self.tracker.unlooked()})  # tenths: few values
         arrivals_us = tuple(tenth * 100_000 for tenth in arrivals)
         kept = tuple((root.id, point) for root in self.roots.values() if root.id in online for point in _kept(root))
-        return Doubts(online, agreed, frozenset(sizes), frozenset(self.tracker.old_paths()), arrivals_us, kept)
+        return Doubts(
+            online,
+            agreed,
+            frozenset(sizes),
+            frozenset(self.tracker.open_inodes()),
+            frozenset(listed),
+            frozenset(self.tracker.old_paths()),
+            arrivals_us,
+            kept,
+        )
 
     def _answered(self, answer: Answer) -> None:
         if answer.failure is not None:
@@ -416,8 +427,11 @@ class Intake:
         seals = [(directory.directory, directory.signature, directory.mtime_ns)]
         self._writer.bulk(lambda catalogue: catalogue.seal(root.id, seals))
 
-    def hold(self, root: Watched, missing: int, known: int) -> None:
-        """Too much is missing at once: nothing is called deleted until a person agrees."""
+    def hold(self, root: Watched, missing: int, known: int, *, is_sure: bool = True) -> None:
+        """Too much is missing at once: nothing is called deleted until a person agrees, or until it is found again."""
+        if not is_sure:
+            self._set_state(root, RootState.HELD, _PERHAPS)
+            return
         reason = (
             f"{missing} of {known} files are missing at once; nothing was recorded as deleted. "
             f"If that is right: sluice scan {root.library} --accept"
@@ -433,6 +447,8 @@ class Intake:
         if accepted or not is_too_much(departed, departed + self.view.present(root.id)):
             self._set_state(root, RootState.ONLINE, None)
             self._departures.reopen()
+        elif root.reason == _PERHAPS:
+            self.hold(root, departed, departed + self.view.present(root.id))
 
     def mounted(
         self, root: Watched, found: Mapping[bytes, RootIdentity], bare: frozenset[bytes], *, accept: bool

@@ -18,7 +18,7 @@ BULK_SIZE = 32 << 20  # bytes: 5 ms of hashing; a larger arrival moves to the bu
 class Code:
     """First field of every outcome, with the fields that follow. Plain integers: ``marshal`` takes no enums."""
 
-    READY: Final = 1  # key, links, strong, kind, quick, digests | None
+    READY: Final = 1  # key, links, strong, kind, quick, digests | None, birth_ns | None
     WAIT: Final = 2  # reason, quiet seconds needed, evidence (key[, links, writer, holes, format]), detail | None
     GONE: Final = 3  # -
     UNREADABLE: Final = 4  # reason, key | None, links

@@ -120,6 +120,9 @@ class Passes:
                 scan.advance()
             if scan.is_finished and not scan.waiting:
                 self.running.remove(scan)
+                for root in {root.id: root for root, _ in scan.scope if root.id in scan.doubted}.values():
+                    if root.state is RootState.HELD:
+                        self._intake.release(root, accepted=False)
 
     def forget_waiting(self, scan: Scan) -> None:
         """Nobody waits any more for the files that this pass left unsettled."""
@@ -205,7 +208,7 @@ class Passes:
                 self._intake.agree(root)
             # a part of a root says nothing about what is missing elsewhere in it
             is_whole = scan.accept or (root, b"") in scan.scope
-            if root.state is RootState.HELD and root.id not in scan.held and is_whole:
+            if root.state is RootState.HELD and root.id not in scan.held | scan.doubted and is_whole:
                 self._intake.release(root, accepted=scan.accept)
             if self._audit_s is not None:
                 root.next_audit_s = now_s + self._audit_s * random.uniform(1 - AUDIT_JITTER, 1 + AUDIT_JITTER)  # noqa: S311

@@ -117,7 +117,7 @@ def identified(
     old_name: bytes | None = None,
 ) -> IdentifiedFile:
     """Turn a READY outcome into the value for the catalogue."""
-    _, key, links, strong, kind, quick, digests = outcome
+    _, key, links, strong, kind, quick, digests, birth_ns = outcome
     return IdentifiedFile(
         root,
         directory,
@@ -131,4 +131,5 @@ def identified(
         None if digests is None else Digests(*digests),
         old_directory,
         old_name,
+        birth_ns,
     )

@@ -6,7 +6,9 @@ signature per directory; only a directory that differs is compared name by name,
 
 In a catalogue that knows files already, names that are gone are found first and marked departed before
 the new ones are read, so that a file that moved while nobody watched is recognised as itself. When
-more is missing than ``max(100, 10 %)`` of a root, nothing is marked: the root is held for review.
+more is missing than ``max(100, 10 %)`` of a root, nothing is marked: the root is held for review. Files whose
+inode has another name now are marked and read first: they may have been moved and changed, which only their birth
+time tells, or their inode was given to others.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import itertools
 import time
 from array import array
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -52,8 +54,8 @@ DEFERRED_LIMIT = 20_000  # new names remembered until the missing ones are known
 BRAKE_COUNT, BRAKE_SHARE = 100, 0.10  # more than both missing in one pass waits for a person
 
 
-Taken = tuple[bytes, tuple[int, int, int, int], int, str, bytes, bytes]
-"""A file that was read together with its directory: name, key, links, kind, BLAKE3, XXH3-128."""
+Taken = tuple[bytes, tuple[int, int, int, int], int, str, bytes, bytes, int | None]
+"""A file that was read together with its directory: name, key, links, kind, BLAKE3, XXH3-128, birth_ns."""
 
 
 class OpenDirectory:
@@ -125,6 +127,7 @@ _KnownDirectory = tuple[bytes, bytes | None, int | None]  # path, signature, tru
 _Inode = tuple[int, int, int]  # inode, size, mtime_ns: a file keeps them when it is renamed
 
 _LISTED = int(Arrival.LISTED)
+_NONE: frozenset[int] = frozenset()
 _numbers = itertools.count(1)  # of passes: workers read ignore files anew for each
 
 
@@ -191,8 +194,8 @@ class Intake(Protocol):
     def seal(self, root: Watched, directory: OpenDirectory) -> None:
         """Store the signature of a directory that holds nothing new."""
 
-    def hold(self, root: Watched, missing: int, known: int) -> None:
-        """Too much is missing: keep it and ask for a review."""
+    def hold(self, root: Watched, missing: int, known: int, *, is_sure: bool) -> None:
+        """Too much is missing: keep it and ask for a review; if it is not sure, when the pass has read what is new."""
 
     def mounted(
         self, root: Watched, found: Mapping[bytes, RootIdentity], bare: frozenset[bytes], *, accept: bool
@@ -245,6 +248,7 @@ class Scan:
         self.missed: dict[RootId, int] = {}
         self.cancelled: set[RootId] = set()
         self.held: set[RootId] = set()  # roots that miss too much
+        self.doubted: set[RootId] = set()  # roots that may do so: known when all that is new was read
         self._finished = finished
         self._fast = fast
         self.accept = accept
@@ -267,11 +271,17 @@ class Scan:
         self._missing: dict[RootId, dict[tuple[bytes, bytes], _Inode]] = {root.id: {} for root, _ in self.scope}
         self._gone: dict[RootId, list[tuple[bytes, bytes]]] = {root.id: [] for root, _ in self.scope}
         self._arrived = array("q")  # what new names are: a missing file that is among them only moved
+        self._inodes = array("Q")  # of new names, likewise: such a file may have been changed as well
+        self._awaited: Counter[int] = Counter()  # inodes of missing files, and how many new names of each are not read
         self._plain: set[bytes] = set()  # directories on which a worker died
         self._pending_sizes: dict[int, int] = {}
         self._deferred_files = 0
 
     # -- what the intake asks -------------------------------------------------------------------
+
+    def found_again(self) -> set[int]:
+        """Inodes of missing files under whose new names nobody has read yet: such a file may be there, changed."""
+        return set() if self.is_finished else {ino for ino, names in self._awaited.items() if names > 0}
 
     @property
     def is_finished(self) -> bool:
@@ -547,7 +557,9 @@ class Scan:
         if not self._defer:
             self._ready.append((root, here, fresh))
             return
-        self._arrived.extend(hash(look.last_key[:3]) for look in fresh if look.last_key is not None)
+        keys = [look.last_key for look in fresh if look.last_key is not None]
+        self._arrived.extend(hash(key[:3]) for key in keys)
+        self._inodes.extend(key[0] for key in keys)
         if not self._overflowed:
             self._deferred.append((root, here, fresh))
             for look in fresh:
@@ -628,7 +640,9 @@ class Scan:
 
     def _mark_missing(self) -> None:
         """It is known what is really gone: mark it, unless it is so much that a person should agree first."""
-        arrived = frozenset(self._arrived) if any(self._gone.values()) else frozenset()
+        is_any = any(self._gone.values())
+        arrived, inodes = (frozenset(self._arrived), frozenset(self._inodes) - {0}) if is_any else (_NONE, _NONE)
+        found_again: set[int] = set()
         for root in {root.id: root for root, _ in self.scope}.values():
             missing = self._missing[root.id]
             gone = [name for name in self._gone[root.id] if name in missing]  # less those that came back meanwhile
@@ -636,17 +650,23 @@ class Scan:
                 gone = self._intake.not_taken_away(root, gone)
             if root.id in self.cancelled or not gone:
                 continue
-            moved = [name for name in gone if hash(missing[name]) in arrived]
+            again = {name for name in gone if missing[name][0] in inodes}
+            found_again.update(missing[name][0] for name in again)
+            moved = {name for name in gone if hash(missing[name]) in arrived}
             lost = len(gone) - len(moved)
             known = self._intake.view.present(root.id)
             if is_too_much(lost, known) and not self.accept:
-                self.held.add(root.id)
-                self._intake.hold(root, lost, known)
-                gone = moved  # they are there, under another name: that is nothing to wait for
+                is_sure = is_too_much(len(gone) - len(moved | again), known)
+                self._intake.hold(root, lost, known, is_sure=is_sure)
+                (self.held if is_sure else self.doubted).add(root.id)
+                if is_sure:
+                    # Those that are there under another name are nothing to wait for; nor to be told of, as it is held.
+                    gone = [name for name in gone if name in moved or name in again]
             self.totals.missing += len(gone)
             for begin in range(0, len(gone), NAMES_PER_JOB):
                 self._marking += 1
                 self._intake.missing(root, gone[begin : begin + NAMES_PER_JOB], self._one_marked)
+        self._awaited.update(ino for ino in self._inodes if ino in found_again)
         if not self._marking:
             self._all_marked()
 
@@ -669,10 +689,15 @@ class Scan:
             self._frontier.extend(self.scope)
             self._step = _Step.LISTING
         else:
+            if self._awaited:  # first what may be a file that is missing: its fate waits for it
+                self._deferred = deque(sorted(self._deferred, key=self._is_not_awaited))
             self._ready.extend(self._deferred)
             self._deferred.clear()
             self._step = _Step.LOOKING
         self.advance()
+
+    def _is_not_awaited(self, entry: tuple[Watched, OpenDirectory, list[Look]]) -> bool:
+        return not any(look.last_key is not None and self._awaited[look.last_key[0]] for look in entry[2])
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -708,7 +733,11 @@ class Scan:
                 self._looked_at(look)
 
     def _looked_at(self, look: Look) -> None:
-        if not self._pending_sizes or look.last_key is None:
+        if look.last_key is None:
+            return
+        if self._awaited[look.last_key[0]] > 0:
+            self._awaited[look.last_key[0]] -= 1
+        if not self._pending_sizes:
             return
         size = look.last_key[1]
         left = self._pending_sizes.get(size, 0) - 1

@@ -354,6 +354,10 @@ class Tracker:
         """Sizes [bytes] of the candidates that were looked at: one of them may be a file that departed."""
         return {candidate.size for candidate in self._candidates(None) if candidate.size is not None}
 
+    def open_inodes(self) -> set[int]:
+        """Inodes of the candidates that were looked at since they were sighted, likewise; never 0."""
+        return {candidate.key.ino for candidate in self._candidates(None) if candidate.key is not None} - {0}
+
     # -- adaptive quiet ---------------------------------------------------------------------------
 
     def learned_for(self, candidate: Candidate) -> float:

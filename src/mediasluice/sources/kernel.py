@@ -1,4 +1,4 @@
-"""Speak inotify: one instance, its watches and the layout of its events. The only module here that calls into libc.
+"""Speak inotify: one instance, its watches and the layout of its events.
 
 Takes a root and directories relative to it; gives watch numbers.
 Fails with: ``OSError`` as the kernel says it.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mediasluice.catalogue.rows import Outcome
+from mediasluice.catalogue.rows import Departed, Outcome
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.model.events import EventType
@@ -186,15 +186,16 @@ def test_a_directory_departs_with_everything(catalogue: Catalogue, root: RootId,
 def test_departed_files_wait_for_a_decision(catalogue: Catalogue, root: RootId, file: Path) -> None:
     """Departures tell nothing; they are listed for the roots that are asked for, oldest first."""
     other = add_root(catalogue, "other")
-    one, two = catalogue.record([identified(root, b"d/x", b"one"), identified(root, b"y", b"three")], 10)
+    files = [identified(root, b"d/x", b"one", ino=7), identified(root, b"y", b"three", ino=(1 << 64) - 1)]
+    one, two = catalogue.record(files, 10)
     [far] = catalogue.record([identified(other, b"z", b"two")], 10)
     assert catalogue.depart(root, [(b"", b"y")], 30) == 1
     assert catalogue.depart(root, [(b"d", b"x"), (b"d", b"unknown"), (b"nowhere", b"x")], 20) == 1
     assert catalogue.depart(root, [(b"d", b"x")], 40) == 0
     catalogue.depart(other, [(b"", b"z")], 25)
     assert catalogue.departed([root], 10) == [
-        (one.file, root, b"d", b"x", 3, True, 20),
-        (two.file, root, b"", b"y", 5, True, 30),
+        Departed(one.file, root, b"d", b"x", 3, True, 20, 7),
+        Departed(two.file, root, b"", b"y", 5, True, 30, (1 << 64) - 1),
     ]
     assert [row.file for row in catalogue.departed([root, other], 2)] == [one.file, far.file]
     assert all(line[0] == "file.created" for line in story(file))

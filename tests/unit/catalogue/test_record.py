@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,100 @@ def test_a_move_to_another_root_keeps_the_file(catalogue: Catalogue, root: RootI
     assert (moved.file, also.file) == (one.file, two.file)
     assert [line[0] for line in story(file)] == ["file.created"] * 2 + ["file.moved"] * 2
     assert catalogue.departed([root, other], 10) == []
+
+
+def test_a_file_that_moved_and_changed_is_known_by_its_birth(catalogue: Catalogue, root: RootId, file: Path) -> None:
+    """The inode that came into being at the same moment is the same file, whatever it holds and wherever it is."""
+    other = add_root(catalogue, "archive")
+    one, two = catalogue.record(
+        [
+            identified(root, b"a/x", b"one", ino=7, birth_ns=4_000),
+            identified(root, b"y", b"two", ino=8, birth_ns=4_000),
+        ],
+        10,
+    )
+    catalogue.depart(root, [(b"a", b"x"), (b"", b"y")], 20)
+    [new, moved] = catalogue.record(
+        [identified(root, b"b/new", b"new", ino=9), identified(root, b"b/x", b"one!", ino=7, birth_ns=4_000)], 30
+    )
+    [far] = catalogue.record([identified(other, b"y", b"two!", ino=8, birth_ns=4_000)], 40)
+    assert new.outcome is Outcome.CREATED
+    assert (moved, far) == ((one.file, 2, Outcome.MOVED, None), (two.file, 2, Outcome.MOVED, None))
+    assert story(file)[3:] == [
+        ("file.moved", b"b/x", b"a/x"),
+        ("file.modified", b"b/x", None),
+        ("file.moved", b"/archive/y", b"y"),
+        ("file.modified", b"/archive/y", None),
+    ]
+    assert catalogue.departed([root, other], 10) == []
+
+
+@pytest.mark.parametrize(
+    ("new", "disk"),
+    [
+        ({"ino": 7, "birth_ns": 4_500}, b"disk-1"),  # another file that got its inode
+        ({"ino": 7}, b"disk-1"),  # when it was born is not known
+        ({"ino": 8, "birth_ns": 4_000}, b"disk-1"),
+        ({"ino": 0, "birth_ns": 4_000}, b"disk-1"),
+        ({"ino": 7, "birth_ns": 4_000}, b"disk-2"),
+    ],
+)
+def test_an_inode_alone_is_no_file(catalogue: Catalogue, root: RootId, new: dict[str, Any], disk: bytes) -> None:
+    """A new file with the inode of one that left, or with its birth time, is another one."""
+    other = add_root(catalogue, "other", disk)
+    [one] = catalogue.record([identified(root, b"x", b"one", ino=7, birth_ns=4_000)], 10)
+    catalogue.depart(root, [(b"", b"x")], 20)
+    [two] = catalogue.record([identified(other, b"y", b"two", **new)], 30)
+    assert (two.outcome, two.file != one.file) == (Outcome.CREATED, True)
+    assert [row.file for row in catalogue.departed([root], 10)] == [one.file]
+
+
+@pytest.mark.parametrize(("at_us", "is_same"), [(2_000_001, False), (2_000_010, True)])
+def test_a_birth_time_is_as_exact_as_a_clock_tick(
+    catalogue: Catalogue, root: RootId, at_us: int, *, is_same: bool
+) -> None:
+    """A file that was not seen after the moment of its birth may have given its inode away within that moment."""
+    [one] = catalogue.record([identified(root, b"x", b"one", ino=7, birth_ns=5_001)], at_us)  # its ctime as well
+    catalogue.depart(root, [(b"", b"x")], at_us + 1)
+    [two] = catalogue.record([identified(root, b"y", b"two", ino=7, birth_ns=5_001)], at_us + 2)
+    assert (two.file == one.file) is is_same
+
+
+def test_names_of_one_inode_keep_their_ids(catalogue: Catalogue, root: RootId) -> None:
+    """Of two names of a file that moved and changed, each is found again under its name, and none twice."""
+    born: dict[str, Any] = {"ino": 7, "links": 2, "birth_ns": 4_000}
+    ids = [
+        verdict.file for verdict in catalogue.record([identified(root, n, b"one", **born) for n in (b"x", b"y")], 10)
+    ]
+    catalogue.depart(root, [(b"", b"x"), (b"", b"y")], 20)
+    verdicts = catalogue.record([identified(root, n, b"one!", **born) for n in (b"d/y", b"d/x", b"d/z")], 30)
+    assert [verdict.file for verdict in verdicts[:2]] == ids[::-1]
+    assert verdicts[2].outcome is Outcome.CREATED
+
+
+def test_the_inode_goes_before_the_content(catalogue: Catalogue, root: RootId) -> None:
+    """A file that moved and got the content of another one that left is itself; without its birth it is that one."""
+    one, two = catalogue.record(
+        [identified(root, b"x", b"one", ino=7, birth_ns=4_000), identified(root, b"y", b"two", ino=8, birth_ns=4_100)],
+        10,
+    )
+    catalogue.depart(root, [(b"", b"x"), (b"", b"y")], 20)
+    [moved, copied] = catalogue.record(
+        [identified(root, b"d/x", b"two", ino=7, birth_ns=4_000), identified(root, b"d/y", b"two", ino=9)], 30
+    )
+    assert (moved.file, moved.version, copied.file) == (one.file, 2, two.file)
+
+
+def test_another_inode_has_another_birth(catalogue: Catalogue, root: RootId) -> None:
+    """A file that was replaced at its path has the birth time of what lies there now."""
+    [one] = catalogue.record([identified(root, b"x", b"one", ino=7, birth_ns=4_000)], 10)
+    catalogue.record([identified(root, b"x", b"two", ino=8, birth_ns=4_200)], 20)
+    catalogue.depart(root, [(b"", b"x")], 30)
+    [old, now] = catalogue.record(
+        [identified(root, b"y", b"old", ino=7, birth_ns=4_000), identified(root, b"z", b"now", ino=8, birth_ns=4_200)],
+        40,
+    )
+    assert (old.outcome, now.file, now.version) == (Outcome.CREATED, one.file, 3)
 
 
 def test_a_rename_that_was_seen_moves_and_modifies(catalogue: Catalogue, root: RootId, file: Path) -> None:

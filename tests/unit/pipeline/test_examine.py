@@ -19,6 +19,7 @@ from mediasluice.pipeline import examine
 from mediasluice.pipeline.outcomes import BULK_SIZE, Code, Look
 from mediasluice.settle.decide import Arrival, WaitReason
 from mediasluice.settle.probes import ignore_lease_signals
+from mediasluice.sources.birth import birth_ns
 from mediasluice.sources.roots import identity_of
 from tests.looks import key_of, look, look_job, spec
 from tests.samples import jpeg
@@ -44,10 +45,24 @@ def test_ready(tmp_path: Path) -> None:
     """A complete file is read: its key, links, kind and digests are those of its content."""
     content = jpeg("ready")
     (tmp_path / "a.jpg").write_bytes(content)
-    code, key, links, strong, kind, quick, values = look_at(tmp_path, look(b"a.jpg"))
+    code, key, links, strong, kind, quick, values, _ = look_at(tmp_path, look(b"a.jpg"))
     assert (code, key, links, strong, kind) == (Code.READY, key_of(tmp_path / "a.jpg"), 1, True, "image")
     assert values[0] == blake3.blake3(content).digest()
     assert values[1] == quick
+
+
+def test_birth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read comes with its birth time, both ways; without stable inodes it has none."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg("born"))
+    monkeypatch.setattr(examine, "rest_s", lambda *_: -1.0)  # it is at rest at once
+    with path.open("rb") as stream:
+        born = birth_ns(stream.fileno(), os.fstat(stream.fileno()))
+    assert look_at(tmp_path, look(b"a.jpg"))[7] == born
+    assert look_at(tmp_path, look(b"a.jpg"), stable_inodes=False)[7] is None
+    [taken] = examine.take_directories((tuple(spec(tmp_path, durations_s=(0.0,) * 5)), 1, [b""]))
+    assert [name for name, *_ in taken[-2]] == [b"a.jpg"]
+    assert taken[-2][0][-1] == born
 
 
 def test_ready_on_weak_proof(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the second pass finds out: readings of contents, capture times, which files belong together."""
+"""What the second pass finds out: readings of contents, capture times, which files belong together; birth times."""
 
 from alembic import op
 
@@ -6,6 +6,12 @@ revision = "0003"
 down_revision = "0002"
 
 _TABLES = (
+    """
+ALTER TABLE file ADD COLUMN birth_ns BIGINT
+    """,
+    """
+CREATE INDEX file_gone_inode ON file (ino) WHERE gone_us IS NOT NULL
+    """,
     """
 CREATE TABLE capture (
     file INTEGER NOT NULL,
@@ -110,6 +116,9 @@ CREATE TABLE likeness (
 
 
 def upgrade() -> None:
-    """Add the tables. What is catalogued is read by following the event log from its beginning."""
+    """Add the tables. What is catalogued is read by following the event log from its beginning.
+
+    Birth times are known of files that are read from now on: nothing is read for them alone.
+    """
     for statement in _TABLES:
         op.execute(statement.strip())

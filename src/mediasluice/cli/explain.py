@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mediasluice.cli.events import event_row
-from mediasluice.cli.inside import inside_lines, inside_row
+from mediasluice.cli.inside import inside_lines, inside_row, promised
 from mediasluice.cli.items import item_row, origin_of, step_line, step_row
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import json_line, local_time, moment, say, shown
@@ -118,6 +118,7 @@ def explain(
     verdict = judge(known)
     if call.json:
         more = {
+            "misnamed": promised(known.line),
             **inside_row(None if known.line is None else known.line.inside),
             "history": [event_row(event) for event in known.history],
             "judgement": known.judged and judgement_row(known, known.judged),
@@ -427,6 +428,8 @@ def _tell(known: Known, verdict: Verdict) -> None:
     for label, value in lines.items():
         if value:
             say(f"  {label:<8} {shown(value)}")
+    if (kind := promised(known.line)) is not None:
+        say(f"  {'misnamed':<8} its name says {kind}, its content does not")
     if known.line is not None and known.line.inside is not None:
         for label, words in inside_lines(known.line.inside):
             say(f"  {label:<8} {shown(words)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mediasluice.cli.inside import inside_row
+from mediasluice.cli.inside import inside_row, promised
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import amount, hexadecimal, json_lines, moment, say, shown
 from mediasluice.cli.places import data_of, view_of
@@ -57,6 +57,7 @@ def file_row(line: FileLine) -> dict[str, object]:
         "size": line.size,
         "mtime": moment(line.mtime_ns // 1000),
         "kind": line.kind,
+        "misnamed": promised(line),
         "state": line.state,
         "reason": line.reason,
         "blake3": hexadecimal(line.blake3),

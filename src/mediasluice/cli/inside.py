@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mediasluice.identify.kind import misnamed
+from mediasluice.model.files import FileState
 from mediasluice.model.media import Media, Reading, from_json
 
 if TYPE_CHECKING:
-    from mediasluice.catalogue.rows import Inside
+    from mediasluice.catalogue.rows import FileLine, Inside
     from mediasluice.model.media import Capture
 
 _NOTHING = Reading("")
+
+
+def promised(line: FileLine | None) -> str | None:
+    """The kind that the name of a file promises, where it is of another one."""
+    if line is None or line.state != FileState.CATALOGUED:
+        return None
+    found = misnamed(line.kind, line.path.rpartition(b"/")[2])
+    return None if found is None else found.value
 
 
 def inside_row(inside: Inside | None) -> dict[str, object]:

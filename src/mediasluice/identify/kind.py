@@ -58,6 +58,12 @@ def kind_of(head: bytes, name: bytes) -> Kind:
     return found or _by_later_bytes(head, extension) or _by_text_or_name(head, extension)
 
 
+def misnamed(kind: Kind, name: bytes) -> Kind | None:
+    """The kind that a name promises, where the content is of another one; only media, documents and archives count."""
+    named = _BY_EXTENSION.get(name[name.rfind(b".") + 1 :].lower()) if b"." in name[1:] else None
+    return named if named in _BINARY_KINDS and named is not kind else None
+
+
 def _named(*allowed: Kind, default: Kind) -> Callable[[bytes, bytes], Kind]:
     """The name's word, where it is one of those that this signature allows."""
 

@@ -110,7 +110,7 @@ def test_files_are_listed_with_every_key(library: Library1, sluice: Sluice) -> N
     """One line per present file, unreadable ones included, names of any bytes, deleted ones left out."""
     lines = {os.fsencode(line["path"]).rpartition(b"/")[2]: line for line in sluice("files")}
     assert set(lines) == {b"a.jpg", LATIN, b"secret.jpg"}
-    keys = f"id library path size mtime kind state reason blake3 xxh128 links version {INSIDE}"
+    keys = f"id library path size mtime kind misnamed state reason blake3 xxh128 links version {INSIDE}"
     assert " ".join(lines[b"a.jpg"]) == keys
     assert lines[b"a.jpg"]["path"] == f"{library.folder}/a.jpg"
     assert lines[b"a.jpg"]["blake3"] == lines[LATIN]["blake3"]
@@ -215,7 +215,7 @@ def test_health_is_the_answer_of_the_service(library: Library1, sluice: Sluice) 
 def test_explain_tells_the_story_of_a_file(library: Library1, sluice: Sluice) -> None:
     """A duplicate names the file it equals and its events; a stranger is called one."""
     (answer,) = sluice("explain", library.folder / os.fsdecode(LATIN))
-    assert " ".join(answer) == f"path state rule reason next {INSIDE} history judgement item steps"
+    assert " ".join(answer) == f"path state rule reason next misnamed {INSIDE} history judgement item steps"
     assert answer["state"] == "catalogued"
     assert f"{library.folder}/a.jpg" in answer["reason"]
     assert [event["type"] for event in answer["history"]] == ["file.created", "file.duplicate"]

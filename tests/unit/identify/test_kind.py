@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mediasluice.identify.kind import HEAD, kind_of
+from mediasluice.identify.kind import HEAD, kind_of, misnamed
 from mediasluice.model.files import Kind
 
 EBML = b"\x1a\x45\xdf\xa3\x93\x42\x82\x88matroska"
@@ -143,6 +143,24 @@ def test_the_name_decides_where_the_content_leaves_it_open(head: bytes, name: by
 def test_text_is_not_media(name: bytes) -> None:
     """An error page saved under the name of a film is not a film."""
     assert kind_of(b"<!DOCTYPE html><html>404</html>", name) == Kind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "promised"),
+    [
+        (Kind.OTHER, b"song.mp3", Kind.AUDIO),
+        (Kind.IMAGE, b"Song.MP3", Kind.AUDIO),
+        (Kind.ARCHIVE, b"holiday.jpg", Kind.IMAGE),
+        (Kind.AUDIO, b"song.mp3", None),
+        (Kind.OTHER, b"notes.txt", None),
+        (Kind.OTHER, b"notes.xmp", None),
+        (Kind.OTHER, b".mp3", None),
+        (Kind.OTHER, b"", None),
+    ],
+)
+def test_a_name_that_promises_something_else(kind: Kind, name: bytes, promised: Kind | None) -> None:
+    """The kind that a name promises is told where the content is of another one, and only of media and the like."""
+    assert misnamed(kind, name) is promised
 
 
 @pytest.mark.parametrize("name", [b"", b".", b".mp4", b"mp4", b"x.", b"\xff\xfe.\xff", b"a.b.c.mkv"])

@@ -506,12 +506,13 @@ class _Keeper(threading.Thread):
         if not turn.is_begun:
             self._desk.replaced("died" if turn.process.is_ready else "unfit")
             return None if turn.process.is_ready else f"the process {way}: {turn.process.printed}"
-        if turn.process.was_killed and work.spared != work.present:  # by somebody, or for want of memory: not its doing
+        was_killed = turn.process.was_killed and turn.process.fault is None  # not by us
+        if was_killed and work.spared != work.present:  # by somebody, or for want of memory: not its doing
             work.spared = work.present
             self._desk.replaced("killed")
             return None
         last = isolated.line(_last_line(turn.process.printed))
-        code, why = (Code.KILLED, "killed") if turn.process.was_killed else (Code.CRASHED, "crashed")
+        code, why = (Code.KILLED, "killed") if was_killed else (Code.CRASHED, "crashed")
         work.came_out(code, f"{way}: {last}" if last else way, turn.process.printed)
         self._desk.replaced(why)
         return None

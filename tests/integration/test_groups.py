@@ -522,6 +522,35 @@ def test_an_item_is_deleted_and_imported_again(host: Running, bench: Bench) -> N
     assert (found.judgement, found.todo, found.reason) == ("companion", None, importing.WAS_THERE)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_late_after_the_item_was_deleted(tmp_path: Path, film: bytes, *, is_there: bool) -> None:
+    """What comes late goes beside a picture that was moved, though its item is deleted; a sidecar of none says so."""
+    bench = Bench(tmp_path, film, mode="move", template="{name}")
+    bench.out.mkdir()
+    (bench.out / "IMG_1.PNG").write_bytes(b"of somebody else")
+    with bench.run() as host:
+        host.until_idle()
+        bench.put(HEIC)
+        host.until(lambda: count(host, "item.imported") == 1, "the picture")
+        host.until_idle()
+        [item] = {event.data["item"] for event in host.events() if event.type.value == "item.imported"}
+        host.service.host.writer.call(lambda catalogue: catalogue.delete_item(int(str(item)), 1))
+        if not is_there:
+            (bench.out / "IMG_1_2.HEIC").unlink()
+        sidecar = bench.put(XMP)
+        if is_there:
+            host.until(lambda: below(bench.top) == [], "the sidecar")
+            bench.put(MOV)
+            host.until(lambda: below(bench.top) == [], "the movie")
+            host.until_idle()
+        else:
+            host.until_catalogued(f"in/{XMP}")
+            host.until(lambda: judgement_of(host, sidecar).reason == importing.GONE_WITH_ITEM, "it is said why")
+            assert below(bench.top) == [XMP]
+    fresh = ["IMG_1_2.HEIC", "IMG_1_2.HEIC.xmp", "IMG_1_2.MOV"] if is_there else []
+    assert below(bench.out) == ["IMG_1.PNG", *fresh]
+
+
 def test_one_cover_in_two_albums(host: Running, bench: Bench) -> None:
     """Covers go with their albums, before or after: that two are equal makes neither a duplicate nor an item."""
     cover, tracks = picture("jpg", "cover"), [sound("flac", album) for album in "ab"]

@@ -154,7 +154,10 @@ _MAY_FOLLOW = (
     "(m.file IS NOT NULL AND m.follows IS NULL AND f.content IS NOT NULL"
     " OR mj.judgement = 'imported' AND mj.todo IS NOT 'import'"
     " OR mj.judgement = 'companion' AND mj.todo IS NOT 'follow'"
-    " OR mj.judgement = 'duplicate' AND mj.todo IS NULL)"
+    " OR mj.judgement = 'duplicate' AND mj.todo IS NULL"
+    # its item was deleted after it was moved: its bytes are where they were brought
+    " OR mj.judgement = 'again' AND EXISTS"
+    " (SELECT 1 FROM file mf WHERE mf.id = m.follows AND mf.state = 'missing' AND mf.reason = 'moved'))"
 )
 
 
@@ -238,6 +241,8 @@ def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, byte
             at = path
         elif judgement == Judgement.IMPORTED and place == IN_PLACE:
             at = root.rstrip(b"/") + b"/" + join(directory, name)
+        elif judgement == Judgement.AGAIN:  # its item is deleted, and its bytes stay
+            at = _brought(connection, file, IMPORT) or _brought(connection, file, PROCESSED)
         result.append((file, directory, name, at))
     return result
 

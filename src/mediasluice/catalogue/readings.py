@@ -150,10 +150,10 @@ _RELATIVES = (
     " FROM json_each(?) wanted CROSS JOIN member m ON m.file = wanted.value"
     f" CROSS JOIN file f ON f.id = m.file AND (f.state IN ({_HERE}) OR {_MOVED})"
     " CROSS JOIN dir d ON d.id = f.dir"
-    # what we moved gave up its content, but its item has that
-    " CROSS JOIN root r ON r.id = d.root LEFT JOIN reading rd ON rd.content = ifnull(f.content,"
-    " (SELECT i.content FROM judgement j CROSS JOIN item i ON i.id = j.item"
-    " WHERE j.file = f.id AND j.judgement IN ('imported', 'duplicate')))"
+    # what we moved gave up its content, but its events tell of it; its item may be deleted
+    " CROSS JOIN root r ON r.id = d.root LEFT JOIN reading rd ON rd.content = CASE WHEN f.state <> 'missing'"
+    " THEN f.content ELSE (SELECT e.content FROM event e WHERE e.file = f.id AND e.content IS NOT NULL"
+    " ORDER BY e.seq DESC LIMIT 1) END"
     " LEFT JOIN capture cap ON cap.file = f.id"
 )
 _READ = Rows(

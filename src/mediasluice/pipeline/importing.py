@@ -66,6 +66,7 @@ _T = TypeVar("_T")
 BATCH = 256  # steps of one journal transaction; design
 BATCH_SIZE = 256 << 20  # bytes, chosen: a batch of large files ends within seconds
 WAS_THERE = "an equal file was there already"
+GONE_WITH_ITEM = "the item of the file that it belongs to was deleted, and its bytes are not there any more"
 PAGE = 500  # files judged in one transaction, chosen
 ROUNDS = 8  # chosen: how often another name is chosen before the step is put off
 AGAIN_S = 2.0  # chosen: a file that changed is looked at by then
@@ -456,6 +457,8 @@ class Importer:
         is_link = root.watched.rules.follow_symlinks == "files" and os.path.islink(source)
         if goes_aside(due):
             return self._plan_aside(root, due, source, is_link=is_link)
+        if due.todo == FOLLOW and due.master is Judgement.AGAIN and _is_lost(due):
+            return Postponed(due, None, GONE_WITH_ITEM, None)
         if due.todo == FOLLOW and due.beside is not None and directory_of(due.beside.path) == directory_of(source):
             return self._imported(root, due, None, Mode.IN_PLACE, source, due.key, due.key)  # as that one did
         if due.todo == IMPORT and root.needs_date and rules.undated is Undated.SKIP and is_weak(due):
@@ -763,6 +766,11 @@ def _unchanged(path: bytes, blake3: bytes, like: ChangeKey) -> ChangeKey | None:
 def _is_alone(due: Due) -> bool:
     """Whether a companion waited long enough for the file that it belongs to, or lost it."""
     return due.todo == FOLLOW and due.follows is None and due.state is FileState.CATALOGUED
+
+
+def _is_lost(due: Due) -> bool:
+    """Whether nothing is left of the file that a companion belongs to."""
+    return due.beside is None or not os.path.lexists(due.beside.path)
 
 
 def _judge_alone(catalogue: Catalogue, *, root: RootId, rules: ImportRules, files: Sequence[int]) -> int | None:

@@ -301,8 +301,7 @@ def judged_words(known: Known, judged: Judged) -> str:
             stays = judged.item_path == known.path
             return f"imported as item {number}, " + ("and stays where it is" if stays else f"to {there}")
         case Judgement.PENDING:
-            waits = f", waits because {judged.reason}" if judged.reason else ""
-            return f"to be imported as item {number}{waits}"
+            return f"to be imported as item {number}{_held_words(known, judged)}"
         case Judgement.DUPLICATE:
             return f"a duplicate of item {number} ({title!r}, {there or 'on its way'})"
         case Judgement.REFUSED:
@@ -313,6 +312,21 @@ def judged_words(known: Known, judged: Judged) -> str:
             return "the item of its content was deleted"
         case Judgement.COMPANION:
             return _companion_words(known, judged)
+
+
+def _is_held(known: Known, judged: Judged) -> bool:
+    """Whether a file is to be imported after the one by whose place it goes."""
+    is_next = judged.judgement is Judgement.PENDING and judged.reason is None
+    return is_next and known.master is not None and known.master.judgement is Judgement.PENDING
+
+
+def _held_words(known: Known, judged: Judged) -> str:
+    """What an import waits for."""
+    if not _is_held(known, judged):
+        return f", waits because {judged.reason}" if judged.reason else ""
+    assert known.master is not None
+    because = f", which waits because {known.master.reason}" if known.master.reason else ""
+    return f", beside {text(known.master.path)}{because}"
 
 
 def _companion_words(known: Known, judged: Judged) -> str:
@@ -327,7 +341,8 @@ def _companion_words(known: Known, judged: Judged) -> str:
     if brought:
         return f"{words}; went with it to {text(brought[-1])}"
     if judged.todo == FOLLOW and master.judgement in _NOT_IMPORTED:
-        return f"{words}; waits, because that is not imported: {master.reason}"
+        because = _DELETED if master.judgement is Judgement.AGAIN else master.reason
+        return f"{words}; waits, because that is not imported: {because}"
     if judged.todo == FOLLOW:
         return f"{words}; goes with it" + (f", waits because {judged.reason}" if judged.reason else "")
     return f"{words}; stays where it is" + (f": {judged.reason}" if judged.reason else ", like that")
@@ -351,7 +366,8 @@ def _rule_of(known: Known, judged: Judged) -> str | None:
             return None
 
 
-_NOT_IMPORTED = (Judgement.REFUSED, Judgement.BASELINE)
+_NOT_IMPORTED = (Judgement.REFUSED, Judgement.BASELINE, Judgement.AGAIN)
+_DELETED = "its item was deleted, and the next pass judges it anew"
 _WHAT = {
     "import": "imported",
     "processed": "set aside below the processed directory",
@@ -373,6 +389,8 @@ def _what_comes(known: Known, judged: Judged) -> str | None:
             by_itself = f"it is imported by itself at {moment(judged.due_us)}"
         return f"it goes along when that is imported; {by_itself}"
     what = _WHAT[judged.todo]
+    if _is_held(known, judged) and known.master is not None and known.is_running:
+        return f"it is {what} as soon as {text(known.master.path)} is"
     if not known.is_running:
         return f"it is {what} by the next service; start it: sluice run"
     if judged.reason is None or judged.due_us is None:

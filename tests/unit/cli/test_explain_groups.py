@@ -47,6 +47,13 @@ STEP = StepLine(1, "follow", "copy", PATH, b"/out/IMG_1_2.HEIC.xmp", "done", Non
             "by itself: sluice import",
         ),
         (
+            WAITS,
+            MASTER._replace(item=None, judgement=Judgement.AGAIN),
+            (),
+            "waits, because that is not imported: its item was deleted",
+            "by itself: sluice import",
+        ),
+        (
             THERE,
             MASTER,
             (STEP,),
@@ -73,6 +80,22 @@ def test_a_companion_says_whose_it_is(
     assert (verdict.state, verdict.rule) == ("catalogued", "companion")
     assert because in verdict.reason
     assert comes in verdict.next
+
+
+@pytest.mark.parametrize(
+    ("reason", "because"),
+    [
+        (None, "to be imported as item 8, beside /in/IMG_1.HEIC"),
+        ("the disk is full", "item 8, beside /in/IMG_1.HEIC, which waits because the disk is full"),
+    ],
+)
+def test_a_movie_says_what_it_waits_for(reason: str | None, because: str) -> None:
+    """One that goes beside its picture waits for that, and says why that waits."""
+    judged = Judged(Judgement.PENDING, None, 8, None, "import", DUE_US)
+    master = MASTER._replace(role="motion", judgement=Judgement.PENDING, reason=reason)
+    verdict = judge(Known(b"/in/IMG_1.MOV", LIBRARY, None, LINE, is_running=True, judged=judged, master=master))
+    assert verdict.reason.endswith(because)
+    assert verdict.next == "it is imported as soon as /in/IMG_1.HEIC is"
 
 
 def test_what_an_import_brought_is_known() -> None:

@@ -75,7 +75,7 @@ class Due(NamedTuple):
     master: Judgement | None = None  # on that one
     beside: Beside | None = None  # by this one it goes: one that it follows, or that follows it or the same one
     earlier: tuple[bytes, bytes] | None = None  # where an earlier version of a companion was brought, and its BLAKE3
-    parts: tuple[Beside, ...] = ()  # others of the same disc that were brought where this one is to go
+    parts: tuple[Beside, ...] = ()  # others of the same disc that are, or are to be, where this one is to go
     tried: tuple[Beside, ...] = ()  # likewise, of steps that came to nothing; its own among them
 
 
@@ -140,7 +140,7 @@ _SHOT = ", ".join(f"'{role}'" for role in sorted(SHOT_ROLES))
 # copy, its place is that of the item whose bytes are on their way; who follows nobody waits for nobody, so this ends.
 _IS_HELD = (
     "EXISTS (SELECT 1 FROM file mf LEFT JOIN item mi ON mi.id = mj.item LEFT JOIN member hm ON hm.file = mi.file"
-    f" WHERE mf.id = m.follows AND m.role IN ({_SHOT}) AND mf.state = 'catalogued' AND mj.version = mf.version"
+    " WHERE mf.id = m.follows AND mf.state = 'catalogued' AND mj.version = mf.version"
     " AND (mj.todo = 'import' OR mj.judgement = 'duplicate' AND mi.place = 'pending' AND hm.follows IS NULL))"
 )
 # Nobody knows yet where what is on its way will be; others of its group go by that.
@@ -262,7 +262,7 @@ _DISC = (
 
 
 def _parts(connection: sqlite3.Connection, due: Due) -> tuple[Beside, ...]:
-    """Some other parts of a disc that were brought to their places, whatever became of their items."""
+    """Some other parts of a disc that were brought to their places, or are on their way, whatever their items are."""
     found: list[tuple[bytes, bytes, bytes]] = []
     if due.role is None:
         return ()
@@ -273,7 +273,7 @@ def _parts(connection: sqlite3.Connection, due: Due) -> tuple[Beside, ...]:
             f" AND i.place = '{STORED}' ORDER BY disc.file LIMIT {_PARTS_MAX}",
             {"file": due.file},
         ).fetchall()
-    found += _steps_of_disc(connection, due, "disc.file <> :file AND s.state = 'done'") if not found else []
+    found += _steps_of_disc(connection, due, "disc.file <> :file AND s.state IN ('done', 'open')") if not found else []
     return tuple(Beside(*row) for row in found)
 
 

@@ -413,7 +413,7 @@ class Importer:
 
     def _do(self, due: Sequence[Due]) -> None:
         """Deal with files that are due."""
-        self._places.begin()
+        self._places.begin((one, step.target) for one, step in self._unsure)
         ended: list[Closed | Postponed] = []
         planned: list[Planned] = []
         size = 0
@@ -731,6 +731,7 @@ class Importer:
                 continue
             self._why_unsure.pop(step.id, None)
             if isinstance(outcome, Undone):
+                self._places.names.release(step.target)
                 again_us = now_us() if outcome.why in (Why.REFUSED, Why.TAKEN) else now_us() + int(AGAIN_S * 1e6)
                 ended.append(Postponed(due, step.id, outcome.reason, again_us))
                 if root is not None and outcome.why is Why.GONE:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mediasluice.actions.naming import Fields, folded, numbered, stamped
 from mediasluice.actions.targets import Names, Target, Wanted, aside
 from mediasluice.catalogue.items import FOLLOW, PROCESSED
+from mediasluice.catalogue.journal import Beside
 from mediasluice.identify.grouping import FOLDER, Member, Role, beside, home, keys
 from mediasluice.model.files import Kind
 from mediasluice.model.imports import SHOT_ROLES, Judgement, Undated
@@ -26,7 +27,7 @@ from mediasluice.model.paths import join
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mediasluice.catalogue.journal import Beside, Due
+    from mediasluice.catalogue.journal import Due
     from mediasluice.model.flow import RootId
     from mediasluice.model.imports import ImportRules
     from mediasluice.pipeline.watched import Watched
@@ -58,10 +59,17 @@ class Places:
     _discs: dict[tuple[RootId, bytes, bytes], bytes] = field(default_factory=dict)  # (root, home, top): directory
     _taken: set[bytes] = field(default_factory=set)  # of these directories, as people compare names
 
-    def begin(self) -> None:
-        """A new batch: the directories of the last one hold parts by now, or the journal knows them."""
+    def begin(self, under_way: Iterable[tuple[Due, bytes]] = ()) -> None:
+        """A new batch: the directories of the last one hold parts by now, or the journal knows them.
+
+        ``under_way``: what an earlier one left open, with the paths where that may be one day.
+        """
         self._discs.clear()
         self._taken.clear()
+        for due, path in under_way:
+            if is_part(due.directory, due.name):
+                part = Beside(due.name, path, due.directory)
+                self._taken.update(map(folded, _discs_of([part], home(due.directory)[0], b"/")))
 
     def wanted(self, root: Importing, due: Due) -> Wanted:
         """What an import target has to know of a file."""

@@ -268,6 +268,27 @@ def test_a_step_that_was_not_done_leaves_the_follower_due(desk: Desk) -> None:
     assert (judged.judgement, judged.reason, judged.todo) == (Judgement.COMPANION, "it stays", None)
 
 
+def test_where_a_disc_is(desk: Desk) -> None:
+    """A part knows where others of its disc were brought or are on their way, and where some were tried in vain."""
+    names = [b"a/VIDEO_TS/%d.VOB" % number for number in range(4)]
+    files = [desk.arrive(name) for name in names]
+    first, *rest = files
+    desk.tie((first, first, "primary", None), *((file, first, "part", None) for file in rest))
+    found = [desk.due()[file] for file in files]
+    targets = [b"/out/%d/VIDEO_TS/%d.VOB" % (number, number) for number in range(4)]
+    parts = [Beside(one.name, target, one.directory) for one, target in zip(found, targets, strict=True)]
+    step, _ = desk.plan(found[0], targets[0])
+    desk.catalogue.close_steps([Postponed(found[0], step, "No space left on device", desk.now_us)], desk.now_us)
+    assert (desk.due()[rest[2]].parts, desk.due()[rest[2]].tried) == ((), (parts[0],))
+    desk.plan(found[1], targets[1])
+    assert desk.due()[rest[2]].parts == (parts[1],)
+    desk.do(found[2], targets[2])
+    item = next(line.id for line in desk.view.items() if line.path == targets[2])
+    assert desk.due()[rest[2]].parts == (parts[2],)
+    desk.catalogue.delete_item(item, desk.now_us)
+    assert desk.due()[rest[2]].parts == (parts[2], parts[1])
+
+
 @pytest.mark.parametrize("is_used", [True, False])
 def test_what_was_moved_stays_a_relative_for_a_while(desk: Desk, *, is_used: bool) -> None:
     """A picture that an import took away is found by what comes late, for an hour or until its name is used again."""

@@ -110,6 +110,14 @@ def test_a_retry_does_not_meet_others(desk: Desk) -> None:
     assert desk.place(due(f"a/Film/{IFO}", tried=(tried,))) == f"Film_2/{IFO}"
 
 
+def test_a_disc_on_its_way_keeps_its_directory(desk: Desk) -> None:
+    """A directory that a step of another disc has not made yet is that one's, and its parts go there."""
+    left, target = due(f"a/Film/{IFO}"), desk.out / "Film" / IFO
+    desk.places.begin([(left, os.fsencode(target))])
+    assert desk.place(due(f"b/Film/{IFO}")) == f"Film_2/{IFO}"
+    assert desk.place(due(f"a/Film/{VOB}", parts=(at(f"a/Film/{IFO}", target),))) == f"Film/{VOB}"
+
+
 def test_a_disc_is_set_aside_in_its_folders(desk: Desk, tmp_path: Path) -> None:
     """Below the processed directory a disc lies in a directory of its own; a part of a former one tells which."""
     done = os.fsencode(tmp_path / "done")

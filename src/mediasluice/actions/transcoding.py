@@ -37,7 +37,8 @@ from mediasluice.actions.renaming import rename_new
 from mediasluice.actions.transfer import sync_directory
 from mediasluice.identify.opened import Opened
 from mediasluice.identify.readers.formats import DEMUXERS
-from mediasluice.model.files import ChangeKey
+from mediasluice.model.files import ChangeKey, Kind
+from mediasluice.model.imports import ProfileName
 from mediasluice.settle import formats
 
 TICK_S = 0.1  # how soon it is noticed that everything ends
@@ -64,18 +65,25 @@ class Profile(NamedTuple):
     longer: int = 0
     shorter: int = 0
 
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of files of which it can be made: of films always, and only sound of music."""
+        return frozenset({Kind.VIDEO} if self.longer else {Kind.VIDEO, Kind.AUDIO})
+
 
 _AAC = ("-c:a", "aac", "-b:a", "160k", "-ac", "2")
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("h264-aac", b".mp4", "video/mp4", "mp4", _AAC, 1920, 1080),
-        Profile("h264-aac-720", b".mp4", "video/mp4", "mp4", _AAC, 1280, 720),
-        Profile("aac", b".m4a", "audio/mp4", "ipod", _AAC),
-        Profile("opus", b".opus", "audio/ogg", "ogg", ("-c:a", "libopus", "-b:a", "128k", "-ac", "2")),
+        Profile(ProfileName.H264_AAC.value, b".mp4", "video/mp4", "mp4", _AAC, 1920, 1080),
+        Profile(ProfileName.H264_AAC_720.value, b".mp4", "video/mp4", "mp4", _AAC, 1280, 720),
+        Profile(ProfileName.AAC.value, b".m4a", "audio/mp4", "ipod", _AAC),
+        Profile(ProfileName.OPUS.value, b".opus", "audio/ogg", "ogg", ("-c:a", "libopus", "-b:a", "128k", "-ac", "2")),
     )
 }
-"""H.264 high in 4:2:0 of 8 bits with stereo AAC plays on everything that was sold in the last fifteen years."""
+"""H.264 high in 4:2:0 of 8 bits with stereo AAC plays on everything that was sold in the last fifteen years.
+
+A profile that is to give something else gets another name: what was made under the old one stays what it is."""
 
 _H264 = ("-c:v", "libx264", "-preset", "medium", "-crf", "23", "-profile:v", "high", "-pix_fmt", "yuv420p")
 
@@ -144,6 +152,43 @@ def _version(path: str) -> Program:
     if not first.startswith("ffmpeg version"):
         raise ValueError(path)
     return Program(path, first)
+
+
+def lacks(program: Program, profile: Profile) -> list[str]:
+    """What a profile needs and this ffmpeg was built without, in words; nothing where it does not say."""
+    encoders = _parts(program.path, "encoders")
+    filters = _parts(program.path, "filters")
+    wanted = ["libx264", profile.audio[1]] if profile.longer else [profile.audio[1]]
+    lacking = [f"the encoder {name}" for name in wanted if encoders and name not in encoders]
+    if profile.longer:
+        lacking += [f"the filter {name}" for name in _FILTERS if filters and name not in filters]
+    return lacking
+
+
+def maps_high_range(program: Program) -> bool:
+    """Whether films with more range of light than screens show keep their colours."""
+    return {"zscale", "tonemap"} <= _parts(program.path, "filters")
+
+
+_FILTERS = ("bwdif", "scale", "setsar", "format")
+_NAMED = re.compile(r"^ [A-Z.|]{2,6} (\w+) ", re.MULTILINE)
+
+
+def _parts(path: str, what: str) -> frozenset[str]:
+    """The encoders or filters of an ffmpeg."""
+    try:
+        return _built_with(path, what)
+    except ValueError:
+        return frozenset()
+
+
+@functools.lru_cache(maxsize=16)
+def _built_with(path: str, what: str) -> frozenset[str]:
+    """Asked once; what raises is asked again."""
+    found = frozenset(_NAMED.findall(_asked([path, "-hide_banner", f"-{what}"])))
+    if not found:
+        raise ValueError(path)
+    return found
 
 
 def command(
@@ -452,13 +497,7 @@ def _has_high_range(program: Program, source: Opened) -> bool:
         curve = streams[0].get("color_transfer")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return False
-    return curve in ("smpte2084", "arib-std-b67") and _can_map(program.path)
-
-
-@functools.lru_cache(maxsize=8)
-def _can_map(path: str) -> bool:
-    filters = _asked([path, "-hide_banner", "-filters"])
-    return all(re.search(rf"\b{name}\b", filters) for name in ("zscale", "tonemap"))
+    return curve in ("smpte2084", "arib-std-b67") and maps_high_range(program)
 
 
 def _asked(arguments: list[str], *descriptors: int) -> str:

@@ -535,6 +535,11 @@ def _tell(
         ledger.tell_root(what, RootId(root[0]), at_us, text)
 
 
+def tell_of(ledger: Ledger, what: EventType, item: int, at_us: int, data: Mapping[str, object]) -> None:
+    """Tell of an item what other parts of the catalogue know."""
+    _tell(ledger, what, _item(ledger, item), at_us, {"item": item, **data})
+
+
 # -- accounts -----------------------------------------------------------------------------------
 
 

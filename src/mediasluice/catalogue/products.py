@@ -81,7 +81,7 @@ _LACKS = (
     "NOT EXISTS (SELECT 1 FROM product p WHERE p.what = :what AND p.content = c.id AND p.version >= :version)"
     " AND c.id > :after"
 )
-_SCOPES = (
+SCOPES = (
     "WITH RECURSIVE scopes (scope) AS (SELECT min(scope) FROM item UNION ALL"
     " SELECT (SELECT min(item.scope) FROM item WHERE item.scope > scopes.scope) FROM scopes"
     " WHERE scopes.scope IS NOT NULL)"
@@ -95,7 +95,7 @@ def lacking(connection: sqlite3.Connection, search: Search, roots: Collection[Ro
     item = "SELECT 1 FROM scopes s CROSS JOIN item i ON i.scope = s.scope AND i.content = c.id"
     imported = f"AND EXISTS ({item})" if of_items else ""
     found = connection.execute(
-        f"{_SCOPES} SELECT c.id, c.blake3, f.kind, rd.found, d.root, r.path, d.path, f.name, f.ino, f.size, f.mtime_ns,"
+        f"{SCOPES} SELECT c.id, c.blake3, f.kind, rd.found, d.root, r.path, d.path, f.name, f.ino, f.size, f.mtime_ns,"
         " f.ctime_ns FROM content c CROSS JOIN file f ON f.id = (SELECT min(x.id) FROM file x CROSS JOIN dir xd"
         " ON xd.id = x.dir AND xd.root IN (SELECT value FROM json_each(:roots))"
         " WHERE x.content = c.id AND x.state = 'catalogued' AND x.kind IN (SELECT value FROM json_each(:kinds)))"
@@ -142,7 +142,7 @@ def stored_lacking(connection: sqlite3.Connection, search: Search) -> list[Lack]
     """Contents of items without a product that no root holds any more, where their target has them."""
     values = _values(search)
     found = connection.execute(
-        f"{_SCOPES} SELECT c.id, c.blake3, i.kind, rd.found, i.path FROM content c"
+        f"{SCOPES} SELECT c.id, c.blake3, i.kind, rd.found, i.path FROM content c"
         " CROSS JOIN item i ON i.id = (SELECT min(x.id) FROM scopes s CROSS JOIN item x ON x.scope = s.scope"
         " AND x.content = c.id AND x.path IS NOT NULL AND x.kind IN (SELECT value FROM json_each(:kinds)))"
         f" LEFT JOIN reading rd ON rd.content = c.id WHERE {_LACKS} {_among(search)}"
@@ -215,8 +215,11 @@ def save(
 def of_content(connection: sqlite3.Connection, blake3: bytes) -> dict[str, tuple[str, str | None]]:
     """State and reason of what was made of a content, by product."""
     found = connection.execute(
-        "SELECT p.what, p.state, p.reason FROM content c CROSS JOIN product p ON p.content = c.id WHERE c.blake3 = ?",
-        (blake3,),
+        "SELECT p.what, p.state, p.reason FROM (SELECT content FROM digest WHERE blake3 = :blake3 UNION"
+        " SELECT id FROM content WHERE blake3 = :blake3 AND id >"  # those that the index has not taken in yet
+        " (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'indexed')) c"
+        " CROSS JOIN product p ON p.content = c.content",
+        {"blake3": blake3},
     )
     return {what: (state, reason) for what, state, reason in found}
 

@@ -378,6 +378,27 @@ likeness = Table(
 )
 """What a content looks and sounds like."""
 
+rendition = Table(
+    "rendition",
+    METADATA,
+    Column("content", _ID, ForeignKey("content.id"), primary_key=True),
+    Column("profile", Text, primary_key=True),
+    Column("blake3", LargeBinary, nullable=False),  # of the content: with profile and extension the name of its file
+    Column("extension", Text, nullable=False),  # with its dot
+    Column("state", Text, nullable=False),  # waiting | made | failed: not tried again by the same program
+    Column("size", BigInteger),  # of the rendition, as is the duration
+    Column("duration", Float),  # seconds
+    Column("program", Text),  # the ffmpeg that made it, or could not
+    Column("reason", Text),  # why it waits or failed, or what it lacks
+    Column("tries", Integer, nullable=False),  # that were begun
+    Column("due_us", BigInteger),  # not before; set while it waits
+    Column("at_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What items play as everywhere, and which of them still wait for it."""
+Index("rendition_blake3", rendition.c.blake3)
+_partial("rendition_due", rendition.c.due_us, where="state = 'waiting'")
+
 
 def schema_sql() -> str:
     """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""

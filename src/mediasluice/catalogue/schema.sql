@@ -154,6 +154,27 @@ CREATE TABLE reading (
 
 CREATE INDEX reading_pair ON reading (pair) WHERE pair IS NOT NULL;
 
+CREATE TABLE rendition (
+    content INTEGER NOT NULL,
+    profile TEXT NOT NULL,
+    blake3 BLOB NOT NULL,
+    extension TEXT NOT NULL,
+    state TEXT NOT NULL,
+    size BIGINT,
+    duration FLOAT,
+    program TEXT,
+    reason TEXT,
+    tries INTEGER NOT NULL,
+    due_us BIGINT,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (content, profile),
+    FOREIGN KEY(content) REFERENCES content (id)
+) WITHOUT ROWID;
+
+CREATE INDEX rendition_blake3 ON rendition (blake3);
+
+CREATE INDEX rendition_due ON rendition (due_us) WHERE state = 'waiting';
+
 CREATE TABLE root (
     id INTEGER NOT NULL,
     library INTEGER NOT NULL,

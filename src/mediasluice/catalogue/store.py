@@ -11,10 +11,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from mediasluice.catalogue import clock, items, journal, presence, products, readings
 from mediasluice.catalogue.connect import copy_database, translated
@@ -31,6 +31,9 @@ from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import IdentifiedFile, RootId
 from mediasluice.model.imports import ImportRules
 from mediasluice.model.roots import Library, RootIdentity, RootState, WatchMode
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 CLOSE_WAIT_MS = 500  # chosen: a reader that holds on keeps the WAL file, nothing worse
 
@@ -434,6 +437,11 @@ class Catalogue:
         """What could not be read in a root is tried at once."""
         with self.transaction():
             readings.retry(self._connection, root)
+
+    def change(self, change: Callable[Concatenate[Ledger, _P], _T], *values: _P.args, **named: _P.kwargs) -> _T:
+        """Make a change that a module of this room knows, such as those of ``renditions``."""
+        with self.transaction():
+            return change(self._ledger, *values, **named)
 
     # -- the rest ---------------------------------------------------------------------------------
 

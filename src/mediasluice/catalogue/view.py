@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
 from mediasluice.catalogue import journal, products, readings
 from mediasluice.catalogue.batch import Rows
@@ -49,6 +49,9 @@ from mediasluice.model.flow import RootId
 from mediasluice.model.imports import Judgement
 from mediasluice.model.paths import split, text
 from mediasluice.model.roots import RootIdentity
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 PAGE = 2_000  # rows of one read transaction, chosen: about 5 ms
 
@@ -122,6 +125,13 @@ class View:
     def _run(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[tuple[Any, ...]]:
         with translated(self._file):
             return self._connection.execute(query, values).fetchall()
+
+    def ask(
+        self, question: Callable[Concatenate[sqlite3.Connection, _P], _T], *values: _P.args, **named: _P.kwargs
+    ) -> _T:
+        """Ask what a module of this room answers, such as ``renditions``."""
+        with translated(self._file):
+            return question(self._connection, *values, **named)
 
     # -- for a scan -------------------------------------------------------------------------------
 

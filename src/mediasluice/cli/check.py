@@ -177,6 +177,7 @@ def look_at_imports(library: Library, data: Path, found: RootFinding) -> None:
                 found.passed.append(f'User "{rules.owner}" exists (ID: {found.account})')
     if found.mount is None:  # the root cannot be used, and that is told already
         return
+    look_at_renditions(rules, found)
     fit = fitness(rules, library.path)
     found.problems += fit.problems
     found.warnings += fit.remarks
@@ -186,6 +187,34 @@ def look_at_imports(library: Library, data: Path, found: RootFinding) -> None:
             line.startswith(f"{text(directory)}: ") for line in (*fit.problems, *fit.remarks)
         ):
             found.passed.append(f"{what} directory is writable: {text(directory)}")
+
+
+def look_at_renditions(rules: ImportRules, found: RootFinding) -> None:
+    """Whether there is an ffmpeg that can make what a library wants; imports never wait for it."""
+    from mediasluice.actions.transcoding import PROFILES, available, lacks, maps_high_range
+
+    if rules.transcode is None:
+        return
+    profile, program = PROFILES[rules.transcode.value], available()
+    if program is None:
+        found.warnings.append(
+            f"import.transcode: ffmpeg is not installed, so renditions ({profile.name}) wait; install it: "
+            "apt install ffmpeg"
+        )
+        return
+    if lacking := lacks(program, profile):
+        found.warnings.append(
+            f"import.transcode: {program.path} lacks {', '.join(lacking)}, so renditions ({profile.name}) wait; "
+            "install an ffmpeg that was built with it, or choose another profile"
+        )
+        return
+    number = program.version.removeprefix("ffmpeg version ").partition(" ")[0]
+    found.passed.append(f"Renditions ({profile.name}): ffmpeg {number}")
+    if profile.longer and not maps_high_range(program):
+        found.warnings.append(
+            f"import.transcode: {program.path} lacks the filters zscale and tonemap, so films of high dynamic range "
+            "come out pale; install an ffmpeg that was built with libzimg"
+        )
 
 
 def _account(data: Path, name: str) -> int | None:
@@ -351,6 +380,7 @@ def _import_settings(rules: ImportRules) -> dict[str, Any]:
         "existing": rules.existing,
         "scope": rules.scope,
         "duplicates": "processed" if rules.moves_duplicates else "report",
+        "transcode": rules.transcode,
     }
 
 
@@ -428,4 +458,6 @@ def _import_configuration(rules: ImportRules) -> Iterator[str]:
     else:
         yield f"Import: {rules.mode.value} to {text(rules.target)} as {rules.template}"
     yield f"Duplicates: {'moved to the processed directory' if rules.moves_duplicates else 'reported, left in place'}"
+    if rules.transcode is not None:
+        yield f"Renditions: {rules.transcode.value}"
     yield f"Existing files: {'imported' if rules.existing is Existing.IMPORT else 'catalogued, imported only by hand'}"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ import typer
 
 from mediasluice.cli.events import event_row
 from mediasluice.cli.inside import inside_lines, inside_row, promised
-from mediasluice.cli.items import item_row, origin_of, step_line, step_row
+from mediasluice.cli.items import item_row, origin_of, rendition_line, rendition_row, step_line, step_row
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import json_line, local_time, moment, say, shown
 from mediasluice.cli.places import data_of, known_libraries, names_of, set_aside, view_of
@@ -28,6 +28,7 @@ from mediasluice.model.paths import join, split, text
 from mediasluice.model.roots import Library, RootState
 
 if TYPE_CHECKING:
+    from mediasluice.catalogue.renditions import Rendition
     from mediasluice.catalogue.rows import FileLine, ItemLine, Judged, RootRow, StepLine
     from mediasluice.catalogue.view import Master, View
 
@@ -87,7 +88,8 @@ class Known:
 
     ``live``: the service's answer; ``mode``: the type of what lies there; ``judged``: what an importing library says of
     it; ``item``: what it became, or is a duplicate of, or whose bytes lie there (``is_stored``), and where those came
-    from; ``master``: the file by whose name and place it goes; ``brought``: what an import put here that is no item.
+    from; ``master``: the file by whose name and place it goes; ``brought``: what an import put here that is no item;
+    ``products``: state and reason of what was made of its content; ``renditions``: likewise.
     """
 
     path: bytes
@@ -105,6 +107,8 @@ class Known:
     steps: Sequence[StepLine] = ()
     master: Master | None = None
     brought: str | None = None
+    products: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
+    renditions: Sequence[Rendition] = ()
 
 
 @app.command(cls=Command)
@@ -114,7 +118,8 @@ def explain(
 ) -> None:
     """Say what happened to a path, why, by which rule, and what comes next."""
     call: Call = ctx.obj
-    known = look_up(call, data_of(call), os.fsencode(os.path.abspath(path)))
+    data = data_of(call)
+    known = look_up(call, data, os.fsencode(os.path.abspath(path)))
     verdict = judge(known)
     if call.json:
         more = {
@@ -124,14 +129,17 @@ def explain(
             "judgement": known.judged and judgement_row(known, known.judged),
             "item": known.item and item_row(known.item) | {"came_from": known.came_from and text(known.came_from)},
             "steps": [step_row(step) for step in known.steps],
+            "products": {what: {"state": state, "reason": why} for what, (state, why) in known.products.items()},
+            "renditions": [rendition_row(one, data) for one in known.renditions],
         }
         json_line({"path": text(known.path), **asdict(verdict), **more})
     else:
-        _tell(known, verdict)
+        _tell(known, verdict, data)
 
 
 def look_up(call: Call, data: Path, path: bytes) -> Known:
     """Ask the service, the document, the catalogue and the file system about a path."""
+    from mediasluice.catalogue import renditions
     from mediasluice.service.control import ask_once, service_pid
 
     is_running = service_pid(data) is not None
@@ -161,10 +169,13 @@ def look_up(call: Call, data: Path, path: bytes) -> Known:
         brought = None if is_known else _brought(view, path)
         origin = None if item is None else origin_of(view, item)
         steps = view.steps(line.id) if line is not None else origin.steps if origin is not None else ()
+        blake3 = line.blake3 if line is not None else None if item is None else item.blake3
+        products = {} if blake3 is None else view.products(blake3)
+        made = [] if blake3 is None else view.ask(renditions.of_contents, [blake3]).get(blake3, [])
     source = None if origin is None else origin.source
     return Known(
         path, library, root, line, history, live, is_running, mode, judged, item, is_stored, source, steps, master,
-        brought,
+        brought, products, made,
     )  # fmt: skip
 
 
@@ -440,7 +451,7 @@ def _covering(path: bytes, libraries: Sequence[Library]) -> Library | None:
     return None
 
 
-def _tell(known: Known, verdict: Verdict) -> None:
+def _tell(known: Known, verdict: Verdict, data: Path) -> None:
     say(shown(known.path))
     lines = {"state": verdict.state, "rule": verdict.rule, "because": verdict.reason, "next": verdict.next}
     for label, value in lines.items():
@@ -451,6 +462,11 @@ def _tell(known: Known, verdict: Verdict) -> None:
     if known.line is not None and known.line.inside is not None:
         for label, words in inside_lines(known.line.inside):
             say(f"  {label:<8} {shown(words)}")
+    for what, (state, reason) in known.products.items():
+        if reason is not None:
+            say(f"  {what:<8} {state}: {shown(reason)}")
+    for one in known.renditions:
+        say(f"  {'plays as':<8} {shown(rendition_line(one, data))}")
     lines_at: list[tuple[int, str]] = [(step.ended_us or step.at_us, step_line(step)) for step in known.steps]
     for event in known.history:
         where = "" if event.path == known.path else f"  {shown(event.path)}"

@@ -22,6 +22,7 @@ from mediasluice.identify.previews import LARGE, SMALL, is_stored, path_of
 from mediasluice.model.paths import text
 
 if TYPE_CHECKING:
+    from mediasluice.catalogue.renditions import Rendition
     from mediasluice.catalogue.rows import ItemLine, StepLine
     from mediasluice.catalogue.view import View
 
@@ -38,10 +39,11 @@ _Text = str | None
 
 
 class Origin(NamedTuple):
-    """Where the bytes of an item came from, and what was done with them."""
+    """Where the bytes of an item came from, what was done with them, and its renditions."""
 
     source: bytes | None
     steps: Sequence[StepLine]
+    renditions: Sequence[Rendition]
 
 
 @app.callback(invoke_without_command=True)
@@ -62,9 +64,10 @@ def show(ctx: typer.Context, number: _Id) -> None:
     """Show one item: what it is, where it came from, and what was done with its bytes."""
     call: Call = ctx.obj
     (line,), (origin,) = _found(call, [number])
+    data = data_of(call)
     if call.json:
         json_line(
-            _with_preview(line, data_of(call))
+            _with_products(line, data, origin.renditions)
             | {"came_from": _path(origin.source), "steps": [step_row(one) for one in origin.steps]}
         )
         return
@@ -82,6 +85,8 @@ def show(ctx: typer.Context, number: _Id) -> None:
     for label, value in said.items():
         if value:
             say(f"  {label:<10} {shown(value)}")
+    for one in origin.renditions:
+        say(f"  {'rendition':<10} {shown(rendition_line(one, data))}")
     for step in origin.steps:
         say(f"  {step_line(step)}")
 
@@ -105,9 +110,9 @@ def set_(
         raise UsageError("nothing is to be changed", hint="say what: --title --description --owner --state")
     _found(call, [number])
     change(data_of(call), "items.set", {"id": number, "values": values})
-    (line,), _ = _found(call, [number])
+    (line,), (origin,) = _found(call, [number])
     if call.json:
-        json_line(_with_preview(line, data_of(call)))
+        json_line(_with_products(line, data_of(call), origin.renditions))
     elif not call.quiet:
         say(_plain(line))
 
@@ -134,6 +139,8 @@ def delete(
 
 
 def _list(call: Call) -> None:
+    from mediasluice.catalogue import renditions
+
     data = data_of(call)
     view = view_of(data, quiet=call.quiet)
     if view is None:
@@ -142,7 +149,8 @@ def _list(call: Call) -> None:
         lines = view.items()
         while part := list(islice(lines, AT_ONCE)):
             if call.json:
-                json_lines(_with_preview(line, data) for line in part)
+                made = view.ask(renditions.of_contents, [line.blake3 for line in part])
+                json_lines(_with_products(line, data, made.get(line.blake3, ())) for line in part)
             else:
                 say("\n".join(map(_plain, part)))
 
@@ -170,9 +178,12 @@ def _no_item(number: int) -> UsageError:
 
 def origin_of(view: View, line: ItemLine) -> Origin:
     """Where the bytes of an item came from: the source of the step that brought them, else its file."""
+    from mediasluice.catalogue import renditions
+
     steps = view.steps(line.file)
     brought = [step.source for step in steps if step.purpose == "import" and step.state == "done"]
-    return Origin(brought[-1] if brought else view.path_of(line.file), steps)
+    made = view.ask(renditions.of_contents, [line.blake3]).get(line.blake3, [])
+    return Origin(brought[-1] if brought else view.path_of(line.file), steps, made)
 
 
 def item_row(line: ItemLine) -> dict[str, Any]:
@@ -193,16 +204,41 @@ def item_row(line: ItemLine) -> dict[str, Any]:
     }
 
 
-def _with_preview(line: ItemLine, data: Path) -> dict[str, Any]:
-    """An item, and where its two small pictures are, if they are there."""
+def _with_products(line: ItemLine, data: Path, made: Sequence[Rendition]) -> dict[str, Any]:
+    """An item, where its two small pictures are, if they are there, and its renditions."""
     place = os.fsencode(os.path.abspath(data))
-    if not is_stored(place, line.blake3):
-        return item_row(line) | {"preview": None}
-    preview = {
-        "small": text(path_of(place, line.blake3, SMALL)),
-        "large": text(path_of(place, line.blake3, LARGE)),
+    preview = None
+    if is_stored(place, line.blake3):
+        preview = {
+            "small": text(path_of(place, line.blake3, SMALL)),
+            "large": text(path_of(place, line.blake3, LARGE)),
+        }
+    return item_row(line) | {"preview": preview, "renditions": [rendition_row(one, data) for one in made]}
+
+
+def rendition_row(rendition: Rendition, data: Path) -> dict[str, Any]:
+    """A rendition as JSON carries it; its path is there only when it is made."""
+    from mediasluice.catalogue.renditions import MADE, place
+
+    is_made = rendition.state == MADE
+    return {
+        "profile": rendition.name.profile,
+        "state": rendition.state,
+        "path": os.path.join(os.path.abspath(data), place(rendition.name)) if is_made else None,
+        "size": rendition.size,
+        "duration": rendition.duration,
+        "reason": rendition.reason,
     }
-    return item_row(line) | {"preview": preview}
+
+
+def rendition_line(rendition: Rendition, data: Path) -> str:
+    """A rendition for people."""
+    row = rendition_row(rendition, data)
+    if row["path"] is None:
+        return f"{row['profile']}: {row['state']}" + (f", {row['reason']}" if row["reason"] else "")
+    seconds = "" if row["duration"] is None else f", {row['duration']:.1f} s"
+    note = f"; {row['reason']}" if row["reason"] else ""
+    return f"{row['profile']}: {row['path']} ({amount(row['size'])}{seconds}){note}"
 
 
 def step_row(step: StepLine) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +56,7 @@ def status_of(data: Path, *, quiet: bool) -> dict[str, Any]:
 
 
 def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
+    from mediasluice.catalogue import renditions
 
     state: dict[str, Any] = {
         "pid": None,
@@ -65,6 +67,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
         "overflows": 0,
         "imports": {"counts": {}, "waiting": {}},
         "inside": {"behind": 0, "again": {}, "reading": []},
+        "renditions": {"counts": {}, "reason": None, "now": None},
     }
     view = view_of(data, quiet=quiet)
     if view is None:
@@ -82,8 +85,13 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
             for root in view.roots()
         ]
         imports = {"counts": view.imports(), "waiting": {}}
-        inside = view.inside() | {"reading": []}
-        return state | {"roots": roots, "counts": view.counts(), "imports": imports, "inside": inside}
+        counts = view.ask(renditions.counts)
+        rest = {
+            "imports": imports,
+            "inside": view.inside() | {"reading": []},
+            "renditions": {"counts": counts, "reason": None, "now": None},
+        }
+        return state | {"roots": roots, "counts": view.counts(), **rest}
 
 
 def _show(state: dict[str, Any]) -> None:
@@ -111,6 +119,8 @@ def _show(state: dict[str, Any]) -> None:
     for library, reason in sorted(imports["waiting"].items()):
         say(f"imports of {shown(library)} wait: {shown(reason)}; tried again by themselves")
     _show_inside(state["inside"])
+    for line in _renditions(state["renditions"]):
+        say(line)
     if state["overflows"]:
         say(f"event queue overflows: {state['overflows']:,}; each time the root was compared again")
 
@@ -125,6 +135,17 @@ def _show_inside(inside: dict[str, Any]) -> None:
         now_s = time.time()
         rows = [(one["path"], duration(max(0.0, now_s - one["since"]))) for one in inside["reading"]]
         table(("looking into", "for"), rows)
+
+
+def _renditions(state: dict[str, Any]) -> Iterator[str]:
+    if state["counts"]:
+        yield "renditions: " + ", ".join(f"{count:,} {of}" for of, count in sorted(state["counts"].items()))
+    now = state["now"]
+    if now is not None:
+        share = "" if now["share"] is None else f", {now['share']:.0%} done"
+        yield f"being made: {now['profile']} of {shown(now['path'])}{share}, for {duration(time.time() - now['since'])}"
+    if state["reason"]:
+        yield f"renditions wait: {shown(state['reason'])}; they go on by themselves"
 
 
 def _until(due_s: float | None, now_s: float) -> str:

@@ -26,7 +26,7 @@ from pydantic_core import InitErrorDetails
 from mediasluice.config import values
 from mediasluice.config.presets import PRESETS
 from mediasluice.identify.junk import DEFAULT_PATTERNS
-from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, Scope, Undated
+from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, ProfileName, Scope, Undated
 from mediasluice.model.roots import Library, Rules
 
 _RULES = Rules()  # the defaults of what belongs to a library are said there, once
@@ -142,12 +142,8 @@ class Settle(Section):
 
 
 class Transcode(Section):
-    enabled: Annotated[
-        Literal[False],
-        _only(False, "this version does not transcode; leave it false"),
-        BeforeValidator(_switch),
-    ] = False
-    profile: str = "h264-aac"
+    enabled: bool = _IMPORTS.transcode is not None
+    profile: ProfileName = ProfileName.H264_AAC
 
 
 class Import(Section):
@@ -293,6 +289,11 @@ class Settings(Section):
                     f"preset {self.preset} imports for one account ({owner_from}); set libraries.{name}.import.owner",
                 )
         for name, section in self.sections.items():
+            if section.imports.transcode.enabled and name not in importing:
+                yield (
+                    ("libraries", name, "import", "transcode", "enabled"),
+                    "renditions are made of items, and this library imports nothing; set `action: import`",
+                )
             for other, importer in importing.items():
                 above = importer.imports.processed_dir
                 itself = name == other and section.path == above  # told as a conflict of the library
@@ -352,6 +353,7 @@ def _imports(section: LibrarySection) -> ImportRules:
         scope=section.duplicates.scope,
         undated=section.undated,
         moves_duplicates=section.duplicates.to == "processed",
+        transcode=asked.transcode.profile if asked.transcode.enabled else None,
     )
 
 

@@ -23,6 +23,7 @@ class EventType(StrEnum):
     ITEM_REFUSED = "item.refused"  # the rules of the library do not want the file
     ITEM_CHANGED = "item.changed"  # title, description, owner or state
     ITEM_DELETED = "item.deleted"
+    ITEM_RENDITION = "item.rendition"  # a rendition of it was made, or cannot be
     ROOT_OFFLINE = "root.offline"
     ROOT_ONLINE = "root.online"
 

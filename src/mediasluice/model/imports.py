@@ -40,6 +40,15 @@ class Scope(StrEnum):
     LIBRARY = "library"
 
 
+class ProfileName(StrEnum):
+    """What the renditions of a library are."""
+
+    H264_AAC = "h264-aac"
+    H264_AAC_720 = "h264-aac-720"
+    AAC = "aac"
+    OPUS = "opus"
+
+
 class Undated(StrEnum):
     """Where a file goes whose template asks for a date, when only the file system says one."""
 
@@ -89,3 +98,4 @@ class ImportRules:
     scope: Scope = Scope.ALL
     undated: Undated = Undated.FOLDER
     moves_duplicates: bool = False  # to ``duplicates`` below the processed directory
+    transcode: ProfileName | None = None  # of which profile its items get renditions

@@ -10,6 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mediasluice.catalogue import renditions
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
 from mediasluice.config.layers import load
@@ -65,6 +66,7 @@ class Answers:
             live["counts"] = view.counts()
             live["imports"] = {"counts": view.imports(), "waiting": service.host.importer.waits}
             live["inside"] |= view.inside()
+            live["renditions"] = self._renditions(view)
         yield live
 
     def _live(self) -> dict[str, Any]:
@@ -107,6 +109,21 @@ class Answers:
                 {"files": scan.totals.done_files, "files_found": scan.totals.files, "bytes": scan.totals.done_size}
                 for scan in intake.passes.running
             ],
+        }
+
+    def _renditions(self, view: View) -> dict[str, Any]:
+        renderer = self._service.host.renderer
+        now = renderer.now
+        return {
+            "counts": view.ask(renditions.counts),
+            "reason": renderer.waits,
+            "now": now
+            and {
+                "path": text(now.path),
+                "profile": now.profile,
+                "share": now.share,
+                "since": time.time() - (time.monotonic() - now.since_s),
+            },
         }
 
     def _follow(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -171,7 +171,8 @@ def make_once(
     """Have products made of what the catalogue knows, without a service; gives the result of each."""
     known = _known_roots(data)
     places = [Path(os.fsdecode(path)) for path in known]
-    loaded = _with_directories(loaded, places, data, {"action": "catalogue"}, may_be_inside=True)  # nothing is imported
+    only_read = {"action": "catalogue", "import": {"transcode": {"enabled": False}}}  # nothing is imported
+    loaded = _with_directories(loaded, places, data, only_read, may_be_inside=True)
     libraries = [library for library in loaded.settings.libraries() if library.path in known]
     if not libraries:
         return {}
@@ -363,7 +364,7 @@ def _imports(rules: ImportRules) -> str:
     duplicates = "processed" if rules.moves_duplicates else "report"
     return (
         f"owner: {rules.owner or 'nobody'}, state: {rules.state.value}, {how}, after: {rules.after.value}, "
-        f"duplicates: {duplicates}, processed: {processed}"
+        f"duplicates: {duplicates}, processed: {processed}, renditions: {rules.transcode or 'none'}"
     )
 
 

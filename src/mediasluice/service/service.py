@@ -20,6 +20,7 @@ from mediasluice.errors import BadSetting, RootUnusable, SluiceError
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
+from mediasluice.pipeline.rendering import wishes_of
 from mediasluice.service.probing import HANGS, HANGS_S, Probe, Probes
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
@@ -165,6 +166,7 @@ class Service:
             enricher.start(self._host.intake.roots, self._host.intake.look_at, importer.wake, self._host.wake.set)
             self._host.maker.start(self._host.intake.roots)
         if self._is_service:
+            self._host.renderer.start(self._host.intake.roots, self._host.intake.look_at, wishes_of(libraries))
             self._readers = Readers(self._host.wake.set, time.monotonic)
             self._arming = {root.id for root in roots}
             threading.Thread(target=self._arm_all, args=(roots,), name="arm", daemon=True).start()
@@ -442,6 +444,7 @@ class Service:
                 self._refuse_unfit(self._host.writer, new)
         intake = self._host.intake
         old, self.settings = self.settings, settings
+        self._host.renderer.want(wishes_of(libraries))
         present = {root.path: root for root in intake.roots.values()}
         wanted = {library.path: library for library in libraries}
         rest_equal = old.fingerprints == settings.fingerprints
@@ -529,6 +532,7 @@ class Service:
     def stop(self) -> None:
         """End in order: no more sightings, no more looks, commit what is known, give the lock back."""
         self._stopping.set()
+        self._host.renderer.halt()  # while the others end, so does what it started
         self._probes.close()
         end_s = time.monotonic() + STOP_S
         for thread in list(self._at_work.values()):
@@ -538,6 +542,7 @@ class Service:
         self._intake_thread.join()
         self._host.importer.stop()
         self._host.maker.stop()
+        self._host.renderer.stop()
         self._host.enricher.stop()
         for root in self._host.intake.roots.values():
             if root.source is not None:

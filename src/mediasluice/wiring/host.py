@@ -32,6 +32,7 @@ from mediasluice.pipeline.isolation import Isolation
 from mediasluice.pipeline.making import Maker
 from mediasluice.pipeline.outcomes import Spec
 from mediasluice.pipeline.relating import Relater
+from mediasluice.pipeline.rendering import Renderer
 from mediasluice.pipeline.watched import Watched
 from mediasluice.pipeline.workers import Workers
 from mediasluice.pipeline.writer import Writer
@@ -73,6 +74,7 @@ class Host:
     importer: Importer
     enricher: Enricher
     maker: Maker
+    renderer: Renderer
 
 
 def writer(
@@ -141,6 +143,14 @@ def host(  # noqa: PLR0913 - it joins the parts
         is_free=lambda: not enricher.is_busy,
         failed=failed,
     )
+    renderer = Renderer(
+        os.fsencode(data),
+        lambda: View.open(catalogue_file(data)),
+        writer,
+        log,
+        owner=owner_from(os.environ),
+        failed=failed,
+    )
     intake = Intake(
         roots,
         Options(
@@ -158,7 +168,7 @@ def host(  # noqa: PLR0913 - it joins the parts
         log=log,
         wake=wake,
     )
-    return Host(data, wake, writer, workers, intake, tracker, importer, enricher, maker)
+    return Host(data, wake, writer, workers, intake, tracker, importer, enricher, maker, renderer)
 
 
 def isolation(

@@ -16,8 +16,13 @@ from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.cli import check
 from mediasluice.cli.main import main
-from mediasluice.model.imports import After, ImportRules, Mode
+from mediasluice.model.imports import After, ImportRules, Mode, ProfileName
 from mediasluice.model.roots import Library, Rules
+
+BARE = (
+    r"ffmpeg version 7.1 of\n V..... libx264 x\n A..... aac x\n ... bwdif x\n ... scale x\n ... setsar x\n ... format x"
+)
+"""What an ffmpeg says of itself that has just enough for films."""
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -183,6 +188,41 @@ def test_directories_that_are_written_are_looked_at(tmp_path: Path) -> None:
     assert f"{tmp_path}/done: is not a directory (import.processed_dir)" in found.problems
 
 
+@pytest.mark.parametrize(
+    ("script", "passed", "warned"),
+    [
+        (None, [], ["import.transcode: ffmpeg is not installed", "renditions (h264-aac) wait", "apt install ffmpeg"]),
+        (
+            "echo 'ffmpeg version 7.1 of a test'; echo ' V..... libopus   x'; echo ' ..C scale   x'",
+            [],
+            ["lacks the encoder libx264, the encoder aac, the filter bwdif", "choose another profile"],
+        ),
+        (
+            f"printf '{BARE}'",
+            ["Renditions (h264-aac): ffmpeg 7.1"],
+            ["lacks the filters zscale and tonemap", "libzimg"],
+        ),
+    ],
+    ids=["none", "without encoders", "without zscale"],
+)
+@pytest.mark.skipif(os.name != "posix", reason="a program of a shell")
+def test_what_renditions_need_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, passed: list[str], warned: list[str]
+) -> None:
+    """S0-45: a warning names what is lacking and what to do; imports go on without it. Without transcoding nothing."""
+    (tmp_path / "bin").mkdir()
+    if script is not None:
+        program = tmp_path / "bin" / "ffmpeg"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin")
+    found = found_of(importing(tmp_path, transcode=ProfileName.H264_AAC), tmp_path)
+    assert (found.passed, found.problems) == (passed, [])
+    assert all(word in " ".join(found.warnings) for word in warned), found.warnings
+    plain = found_of(importing(tmp_path), tmp_path)
+    assert (plain.passed, plain.warnings) == ([], [])
+
+
 def test_a_root_that_is_away_is_told_once(tmp_path: Path) -> None:
     """What is to be written there is not judged as well."""
     found = found_of(importing(tmp_path / "none", after=After.MOVE, processed=bytes(tmp_path)), tmp_path)
@@ -197,6 +237,7 @@ def test_a_root_that_is_away_is_told_once(tmp_path: Path) -> None:
         (Rules(include=("IMG_*", "*.jpg")), ["File patterns: IMG_*, *.jpg"]),
         (Rules(imports=ImportRules()), ["User: nobody", "Default state: public", "Move after import: No"]),
         (Rules(imports=ImportRules(mode=Mode.IN_PLACE)), ["Import: in place"]),
+        (Rules(imports=ImportRules(transcode=ProfileName.OPUS)), ["Renditions: opus"]),
         (
             Rules(imports=ImportRules(target=b"/out", mode=Mode.HARDLINK, processed=b"/done", moves_duplicates=True)),
             [
@@ -206,7 +247,7 @@ def test_a_root_that_is_away_is_told_once(tmp_path: Path) -> None:
             ],
         ),
     ],
-    ids=["plain", "kinds", "patterns", "imports", "in place", "everything"],
+    ids=["plain", "kinds", "patterns", "imports", "in place", "renditions", "everything"],
 )
 def test_the_configuration_says_what_a_library_does(rules: Rules, said: list[str]) -> None:
     """S0-20: what is taken, for whom it is imported and where to stands in the block below the verdict."""

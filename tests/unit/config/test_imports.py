@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from mediasluice.actions.transcoding import PROFILES
 from mediasluice.config.document import json_schema
 from mediasluice.config.layers import Loaded, load
 from mediasluice.errors import BadSetting
-from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, Scope
+from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, ProfileName, Scope
 
 NOWHERE = Path("nowhere")
 
@@ -60,7 +61,7 @@ def test_every_rule_of_the_document_reaches_the_stages() -> None:
         "after": "move",
         "processed_dir": "/done",
         "max_size": "1GiB",
-        "transcode": {"enabled": False, "profile": "h264-aac"},
+        "transcode": {"enabled": True, "profile": "opus"},
     }
     duplicates = {"scope": "owner", "to": "processed"}
     assert rules(asked, existing="baseline", duplicates=duplicates) == ImportRules(
@@ -74,6 +75,7 @@ def test_every_rule_of_the_document_reaches_the_stages() -> None:
         existing=Existing.BASELINE,
         scope=Scope.OWNER,
         moves_duplicates=True,
+        transcode=ProfileName.OPUS,
     )
 
 
@@ -84,11 +86,17 @@ def test_the_environment_can_make_a_library_import() -> None:
         SLUICE_LIBRARIES__IN__PATH="/in",
         SLUICE_LIBRARIES__IN__ACTION="import",
         SLUICE_LIBRARIES__IN__IMPORT__TARGET="/out",
-        SLUICE_LIBRARIES__IN__IMPORT__TRANSCODE__ENABLED="false",
+        SLUICE_LIBRARIES__IN__IMPORT__TRANSCODE__ENABLED="true",
         SLUICE_LIBRARIES__IN__IMPORT__OWNER="null",
     )
     (library,) = made.settings.libraries()
-    assert library.rules.imports == ImportRules(target=b"/out")
+    assert library.rules.imports == ImportRules(target=b"/out", transcode=ProfileName.H264_AAC)
+
+
+def test_a_profile_alone_transcodes_nothing() -> None:
+    """S0-45: the switch decides; every name of a profile has one."""
+    assert rules({"transcode": {"profile": "opus"}}).transcode is None
+    assert list(PROFILES) == [name.value for name in ProfileName]
 
 
 def test_a_library_that_catalogues_has_no_import_rules() -> None:
@@ -125,8 +133,13 @@ def test_without_a_target_files_stay_in_place(mode: str) -> None:
         ({"target": "/in/"}, {}, ["libraries.in.import.target", "path of the library itself"]),
         ({"processed_dir": "/in"}, {}, ["libraries.in.import.processed_dir", "path of the library itself"]),
         ({"processed_dir": "/"}, {}, ["libraries.in.path", "libraries.in.import.processed_dir"]),
-        ({"transcode": {"enabled": True}}, {}, ["import.transcode.enabled", "this version does not transcode"]),
-        ({"transcode": {"enabled": "true"}}, {}, ["import.transcode.enabled", "this version does not transcode"]),
+        ({"transcode": {"enabled": "now"}}, {}, ["libraries.in.import.transcode.enabled: 'now'"]),
+        ({"transcode": {"profile": "h265"}}, {}, ["libraries.in.import.transcode.profile: 'h265'", "'h264-aac-720'"]),
+        (
+            {"transcode": {"enabled": True}},
+            {"action": "catalogue"},
+            ["libraries.in.import.transcode.enabled", "imports nothing; set `action: import`"],
+        ),
     ],
 )
 def test_rules_that_cannot_hold_are_refused(

@@ -13,6 +13,7 @@ import sqlite3
 from mediasluice.catalogue.readings import LATE_US, MOVES_KNOWN
 
 EVENTS = 1_000  # chosen: the first start after the clock was set right sees them, and the table of judgements is long
+DAY_US = 86_400 * 1_000_000  # the longest wait of an external source
 WAIT_MAX_US = 2 * 3600 * 1_000_000  # chosen: twice the longest wait that anything here is given
 
 
@@ -22,6 +23,7 @@ def set_right(connection: sqlite3.Connection, now_us: int) -> int:
         "UPDATE unread SET due_us = :now WHERE due_us > :latest",
         "UPDATE judgement SET due_us = :now WHERE todo IS NOT NULL AND due_us > :latest",
         "UPDATE file SET gone_us = :now WHERE state IN ('departed', 'missing') AND gone_us > :now",
+        "UPDATE external SET due_us = :now WHERE due_us > :day",
         f"UPDATE meta SET value = :known WHERE key = '{MOVES_KNOWN}' AND CAST(value AS INTEGER) > :known",
     ]
     last_us = connection.execute(
@@ -30,4 +32,5 @@ def set_right(connection: sqlite3.Connection, now_us: int) -> int:
     if last_us is not None and last_us > now_us:
         changes.append("UPDATE judgement SET at_us = :now WHERE at_us > :now")  # companions become due by it
     values = {"now": now_us, "latest": now_us + WAIT_MAX_US, "known": now_us - LATE_US}
+    values["day"] = now_us + DAY_US
     return sum(connection.execute(change, values).rowcount for change in changes)

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mediasluice.catalogue.externals import TOLD
 from mediasluice.catalogue.items import (
     FOLLOW,
     GIVE_WAY,
@@ -77,6 +78,7 @@ class Due(NamedTuple):
     earlier: tuple[bytes, bytes] | None = None  # where an earlier version of a companion was brought, and its BLAKE3
     parts: tuple[Beside, ...] = ()  # others of the same disc that are, or are to be, where this one is to go
     tried: tuple[Beside, ...] = ()  # likewise, of steps that came to nothing; its own among them
+    told: str | None = None  # of what is found by sources outside of the file, see `identify.external.merged`
 
 
 class Planned(NamedTuple):
@@ -124,7 +126,8 @@ _DUE = (
     "SELECT f.id, f.version, j.todo, j.judgement, j.item, i.place, a.name, d.root, d.path, f.name,"
     " f.ino, f.size, f.mtime_ns, f.ctime_ns, f.state, c.blake3, f.kind,"
     " cap.local, cap.offset_minutes, cap.source, cap.confidence, cap.rejected, rd.found,"
-    " m.role, m.follows, mj.judgement"
+    " m.role, m.follows, mj.judgement,"
+    f" {TOLD.format('f.content')}"
     " FROM {} CROSS JOIN file f ON f.id = j.file CROSS JOIN dir d ON d.id = f.dir"
     " LEFT JOIN content c ON c.id = f.content LEFT JOIN item i ON i.id = j.item LEFT JOIN account a ON a.id = i.owner"
     " LEFT JOIN capture cap ON cap.file = f.id AND cap.version = f.version"
@@ -299,11 +302,12 @@ def _brought(connection: sqlite3.Connection, file: int, purpose: str) -> bytes |
 
 def _due(row: Sequence[object]) -> Due:
     file, version, todo, judgement, item, place, owner, root, directory, name, *rest = row
-    key, (state, blake3, kind), capture, (found, role, follows, master) = rest[:4], rest[4:7], rest[7:12], rest[12:]
+    key, (state, blake3, kind), capture = rest[:4], rest[4:7], rest[7:12]
+    found, role, follows, master, told = rest[12:]
     return Due(
         file, version, todo, Judgement(judgement), item, place, owner, RootId(root), directory, name,  # type: ignore[arg-type]
         loaded(*key), FileState(state), blake3 or b"", kind, capture_of(capture), found,  # type: ignore[arg-type]
-        role, follows, None if master is None else Judgement(master),  # type: ignore[arg-type]
+        role, follows, None if master is None else Judgement(master), told=told,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -145,6 +145,7 @@ class Inside(NamedTuple):
     master: int | None  # the file that its group is named by
     role: str | None
     waits: str | None  # why it could not be read yet
+    told: str | None = None  # by sources outside of the file, see `identify.external.merged`
 
 
 class FileLine(NamedTuple):

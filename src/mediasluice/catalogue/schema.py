@@ -342,6 +342,22 @@ unread = Table(
 )
 """Files that could not be read, for a reason that may pass."""
 
+external = Table(
+    "external",
+    METADATA,
+    Column("content", _ID, ForeignKey("content.id"), primary_key=True),
+    Column("source", Text, primary_key=True),  # its name in the document
+    Column("place", Integer, nullable=False),  # of the source among all: the first one that knows a tag counts
+    Column("found", Text),  # a JSON object of tags; NULL: it knows nothing, or did not answer yet
+    Column("tries", Integer, nullable=False),  # that failed
+    Column("due_us", BigInteger),  # when it is asked again; NULL: it has answered
+    Column("reason", Text),  # why it did not
+    Column("at_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What sources outside of the files say of contents, once each; never mixed with what stands inside."""
+_partial("external_due", external.c.source, external.c.due_us, where="due_us IS NOT NULL")
+
 product = Table(
     "product",
     METADATA,

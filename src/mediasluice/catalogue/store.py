@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
-from mediasluice.catalogue import clock, items, journal, presence, products, readings
+from mediasluice.catalogue import clock, externals, items, journal, presence, products, readings
 from mediasluice.catalogue.connect import copy_database, translated
+from mediasluice.catalogue.externals import Told
 from mediasluice.catalogue.journal import Closed, Planned, Postponed
 from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
@@ -432,6 +433,21 @@ class Catalogue:
         """A product of these contents is there no more."""
         with self.transaction():
             products.forget(self._connection, what, contents)
+
+    def save_external(self, told: Told, at_us: int) -> None:
+        """Keep what an external source said of a content."""
+        with self.transaction():
+            externals.save(self._connection, told, at_us)
+
+    def drop_external(self, content: int, source: str) -> None:
+        """Ask an external source no more about a content that nobody holds."""
+        with self.transaction():
+            externals.drop(self._connection, content, source)
+
+    def keep_externals(self, sources: Sequence[str]) -> None:
+        """Forget what other sources than these said; these have this order from now on."""
+        with self.transaction():
+            externals.keep(self._connection, sources)
 
     def retry_readings(self, root: RootId) -> None:
         """What could not be read in a root is tried at once."""

@@ -18,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 
-from mediasluice.catalogue import journal, products, readings
+from mediasluice.catalogue import externals, journal, products, readings
 from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.connect import translated
+from mediasluice.catalogue.externals import Question
 from mediasluice.catalogue.items import IN_PLACE
 from mediasluice.catalogue.journal import Due, Open
 from mediasluice.catalogue.ledger import DISK, loaded
@@ -64,7 +65,8 @@ _SIGNATURES = Rows(
 _FILES = (
     "SELECT f.id, l.name, r.path, d.path, f.name, f.size, f.mtime_ns, f.kind, f.state, f.reason, c.blake3, c.xxh128,"
     " f.links, f.version, rd.found, u.reason, m.master, m.role, cap.local, cap.offset_minutes, cap.source,"
-    " cap.confidence, cap.rejected FROM file f CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
+    f" cap.confidence, cap.rejected, {externals.TOLD.format('f.content')}"
+    " FROM file f CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
     " CROSS JOIN library l ON l.id = r.library LEFT JOIN content c ON c.id = f.content"
     " LEFT JOIN reading rd ON rd.content = f.content LEFT JOIN unread u ON u.file = f.id"
     " LEFT JOIN member m ON m.file = f.id LEFT JOIN capture cap ON cap.file = f.id AND cap.version = f.version"
@@ -277,6 +279,26 @@ class View:
         """The contents that the next events brought, and the last of these events."""
         with translated(self._file):
             return products.told(self._connection, after, limit, of_items=of_items)
+
+    def external_sources(self) -> list[tuple[str, int]]:
+        """The external sources that something is kept of, with their places."""
+        with translated(self._file):
+            return externals.known(self._connection)
+
+    def external_lacking(self, source: str, kinds: Collection[Kind], after: int, limit: int) -> tuple[int, list[int]]:
+        """The contents after that one about which a source was never asked, of the next so many; and their last."""
+        with translated(self._file):
+            return externals.lacking(self._connection, source, kinds, after, limit)
+
+    def external_due(self, source: str, now_us: int) -> int | None:
+        """A content about which a source is to be asked again now."""
+        with translated(self._file):
+            return externals.due(self._connection, source, now_us)
+
+    def external_question(self, content: int, source: str) -> Question | None:
+        """What to ask a source about a content; ``None``: nothing."""
+        with translated(self._file):
+            return externals.question(self._connection, content, source)
 
     def shared_streams(self) -> list[Streams]:
         """The streams of all contents that share one with another content."""
@@ -634,9 +656,10 @@ def _above(root: bytes, directory: bytes) -> bytes:
 def _file_line(row: Sequence[Any]) -> FileLine:
     number, library, root, directory, name, size, mtime_ns, kind, state, *rest = row
     path = _absolute(root, directory, name)
-    found, waits, master, role, *capture = rest[5:]
+    found, waits, master, role, *capture, told = rest[5:]
     known = found is not None or waits is not None or master is not None or capture[0] is not None
-    inside = Inside(found, readings.capture_of(capture), master, role, waits) if known else None
+    told = None if told == "[]" else told
+    inside = Inside(found, readings.capture_of(capture), master, role, waits, told) if known else None
     line = FileLine(number, library, path, size, mtime_ns, Kind(kind), FileState(state), *rest[:5])
     return line._replace(inside=inside)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, Rules
 
 if TYPE_CHECKING:
+    from mediasluice.config.document import Source
     from mediasluice.sources.mounts import Mount
 
 app = typer.Typer(add_completion=False)
@@ -103,7 +105,8 @@ def check(
     overlap = Finding(problems=list(_overlaps(libraries)))
     watches = look_at_watches(sum(root.directories for root in roots if root.mode == "events"))
     place = look_at_data(data, libraries)
-    findings: list[Finding] = [*roots, overlap, watches, place]
+    sources = Finding(warnings=list(_missing_commands(loaded.settings.metadata.sources)))
+    findings: list[Finding] = [*roots, overlap, watches, place, sources]
     if not libraries:
         overlap.problems.append("no folder to watch: name one, or put libraries into the document")
     is_fit = not any(finding.problems for finding in findings)
@@ -277,6 +280,16 @@ def _overlaps(libraries: Sequence[Library]) -> Iterator[str]:
         refuse_overlap({library.name: library.path for library in libraries})
     except RootOverlap as error:
         yield str(error).replace("\n  ", "; ")
+
+
+def _missing_commands(sources: Sequence[Source]) -> Iterator[str]:
+    """External sources that cannot be asked; files are catalogued without them."""
+    for source in sources:
+        if shutil.which(source.command[0]) is None:
+            yield (
+                f"metadata.sources: {source.name}: there is no command {source.command[0]!r} that may be run;"
+                " nothing is asked of it"
+            )
 
 
 def _mode(library: Library, mount: Mount) -> str:

@@ -1,4 +1,4 @@
-"""What stands inside a file, and when it was made, as commands show it."""
+"""What stands inside a file, what sources outside of it know, and when it was made, as commands show it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def promised(line: FileLine | None) -> str | None:
 
 def inside_row(inside: Inside | None) -> dict[str, object]:
     """The keys that a file has beside those of the first pass; ``null`` until it was read, or where it has none."""
-    found = None if inside is None else inside.found
     capture = None if inside is None else inside.capture
-    reading = _NOTHING if found is None else from_json(found)
+    reading = _reading(inside)
     return {
         "mime": reading.mime,
         "media": reading.media._asdict() if any(reading.media) else None,
@@ -45,7 +44,7 @@ def inside_row(inside: Inside | None) -> dict[str, object]:
 
 def inside_lines(inside: Inside) -> list[tuple[str, str]]:
     """What a person wants to know first: labels and words."""
-    reading = _NOTHING if inside.found is None else from_json(inside.found)
+    reading = _reading(inside)
     lines = [
         ("holds", ", ".join(_properties(reading.media))),
         ("tags", " - ".join(filter(None, (reading.tags.artist, reading.tags.album, reading.tags.title)))),
@@ -55,6 +54,18 @@ def inside_lines(inside: Inside) -> list[tuple[str, str]]:
         ("unread", reading.error or inside.waits or ""),
     ]
     return [(label, words) for label, words in lines if words]
+
+
+def _reading(inside: Inside | None) -> Reading:
+    """What stands inside, filled with what sources outside of the file know."""
+    if inside is None or inside.found is None:
+        return _NOTHING
+    reading = from_json(inside.found)
+    if inside.told is None:
+        return reading
+    from mediasluice.identify.external import merged  # few have sources, and it brings subprocesses
+
+    return merged(reading, inside.told)
 
 
 def _capture_row(capture: Capture) -> dict[str, object]:

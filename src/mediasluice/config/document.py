@@ -230,6 +230,26 @@ class Previews(Section):
     of: Literal["items", "files", "none"] = "items"
 
 
+class Source(Section):
+    name: Annotated[str, BeforeValidator(values.library_name)]
+    command: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[Literal["image", "video", "audio", "pdf"], ...] = Field(
+        default=("image", "video", "audio", "pdf"), min_length=1
+    )
+    timeout: Annotated[Duration, Field(gt=0)] = values.seconds("10s")
+
+
+class Metadata(Section):
+    sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _differ(self) -> Metadata:
+        names = [source.name for source in self.sources]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"sources: {min(twice)!r} is there twice; what a source said is kept by its name")
+        return self
+
+
 class Retention(Section):
     missing: Duration = values.seconds("30d")
 
@@ -256,6 +276,7 @@ class Settings(Section):
     file_watch: FileWatch = FileWatch()
     fingerprints: Fingerprints = Fingerprints()
     previews: Previews = Previews()
+    metadata: Metadata = Metadata()
     retention: Retention = Retention()
     schedules: Schedules = Schedules()
 

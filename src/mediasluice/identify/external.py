@@ -4,6 +4,8 @@ A source is asked with what is known of a file, and answers with what it knows, 
 a command that gets one JSON object on its standard input and writes one to its standard output; ``null``, or nothing
 at all, means that it knows nothing. :func:`merge` fills with an answer what nobody else could say.
 
+What a source gave is kept apart from what the file says, as JSON; :func:`merged` joins both when they are shown.
+
 A source may be broken, slow or out of reach, and a file is no worse for it: whatever goes wrong gives None, and
 ``reason`` says what. After FAILURES_MAX failures in a row it is left alone for a while, so that a service without a
 network does not wait for each file. One thread asks a source at a time. Times are seconds; the clock comes in.
@@ -31,6 +33,7 @@ FAILURES_MAX = 3  # in a row; chosen: two may be bad luck
 PAUSE_S = 300.0  # chosen: a router restarts in less
 REASON_MAX = 200  # characters, chosen: one line
 VALUE_MAX = 1000  # characters of one value, chosen: longer ones are no titles
+_TICK_S = 0.1  # chosen: how soon it is noticed that nobody waits any more
 _ENDING_S = 1.0  # chosen: a killed process is gone by then, or its child holds the pipe
 
 
@@ -54,6 +57,16 @@ class Program:
         self._timeout_s = timeout_s
         self._failures = 0
         self._resting_until_s: float | None = None
+        self._ended = threading.Event()
+
+    @property
+    def rests_s(self) -> float:
+        """How long it is left alone from now on."""
+        return 0.0 if self._resting_until_s is None else max(0.0, self._resting_until_s - self._clock())
+
+    def end(self) -> None:
+        """Wait for nothing any more; from any thread. What it was asked is None then, and no failure."""
+        self._ended.set()
 
     def look_up(self, about: Mapping[str, object]) -> Mapping[str, object] | None:
         """Run it once. While it is left alone, the answer is None at once."""
@@ -63,6 +76,9 @@ class Program:
         try:
             found = _parsed(self._asked(about))
         except (_Failure, OSError) as error:
+            if self._ended.is_set():
+                self.reason = f"{self.name}: not asked to the end"
+                return None
             self._failures += 1
             if self._failures >= FAILURES_MAX:
                 self._resting_until_s = self._clock() + PAUSE_S  # then one file tries it
@@ -85,8 +101,7 @@ class Program:
             start_new_session=True,
         )
         talk = _Talk(process, question)
-        talk.join(self._timeout_s)
-        is_late = talk.is_alive()
+        is_late = not self._ends_in_time(talk)
         if is_late:
             _kill(process)
             talk.join(_ENDING_S)
@@ -98,6 +113,13 @@ class Program:
         if process.returncode:
             raise _Failure(f"ended with {process.returncode} {talk.complaint.decode(errors='replace')}")
         return talk.answer
+
+    def _ends_in_time(self, talk: _Talk) -> bool:
+        left_s = self._timeout_s
+        while talk.is_alive() and left_s > 0 and not self._ended.is_set():
+            talk.join(min(_TICK_S, left_s))
+            left_s -= _TICK_S
+        return not talk.is_alive()
 
 
 class _Failure(Exception):
@@ -158,15 +180,26 @@ def _parsed(answer: bytes) -> Mapping[str, object] | None:
 
 def merge(reading: Reading, found: Mapping[str, object], name: str) -> Reading:
     """Fill the tags that are unknown with what the source ``name`` found; all else stays as the file says."""
+    told = tags_of(found)
     missing = {
-        tag: value
-        for tag, known in zip(Tags._fields, reading.tags, strict=True)
-        if known is None and (value := _line(found.get(tag))) is not None
+        tag: told[tag] for tag, known in zip(Tags._fields, reading.tags, strict=True) if known is None and tag in told
     }
     if not missing:
         return reading
     reader = f"{reading.reader}+external:{name}".lstrip("+")
     return reading._replace(reader=reader, tags=reading.tags._replace(**missing))
+
+
+def tags_of(found: Mapping[str, object]) -> dict[str, str]:
+    """What of an answer can be a tag, as one line of text each."""
+    return {tag: value for tag in Tags._fields if (value := _line(found.get(tag))) is not None}
+
+
+def merged(reading: Reading, told: str | None) -> Reading:
+    """Fill what is unknown with what the catalogue keeps of sources: a JSON list of [place, name, tags]."""
+    for _, name, found in sorted(json.loads(told)) if told else ():
+        reading = merge(reading, found, name)
+    return reading
 
 
 def _line(value: object) -> str | None:

@@ -33,7 +33,7 @@ from mediasluice.pipeline.relating import member
 from mediasluice.pipeline.writer import Abandoned, now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mediasluice.catalogue.store import Catalogue
     from mediasluice.catalogue.view import View
@@ -125,6 +125,7 @@ class Enricher:
         self._look: Callable[[Watched, bytes, bytes], None] = lambda *_: None
         self._related: Callable[[], None] = lambda: None
         self._rested: Callable[[], None] = lambda: None
+        self._has_read: Callable[[Collection[int]], None] = lambda _: None
         self._hurried: deque[int] = deque()
         self._numbers = itertools.count()
         self._batches: deque[_Batch] = deque()
@@ -148,13 +149,15 @@ class Enricher:
         look: Callable[[Watched, bytes, bytes], None],
         related: Callable[[], None],
         rested: Callable[[], None],
+        has_read: Callable[[Collection[int]], None] = lambda _: None,
     ) -> None:
         """Begin.
 
-        ``look`` asks the intake to look at a file again; ``related`` is called after capture times came, and ``rested``
-        when nothing is left to be read.
+        ``look`` asks the intake to look at a file again; ``related`` is called after capture times came, ``rested``
+        when nothing is left to be read, and ``has_read`` with the contents that were.
         """
         self._roots, self._look, self._related, self._rested = roots, look, related, rested
+        self._has_read = has_read
         self._thread.start()
 
     def stop(self) -> None:
@@ -431,6 +434,8 @@ class Enricher:
         batch.behind.clear()
         if files:
             self._related()
+        if batch.read:
+            self._has_read(list(batch.read))
         self._done = max(self._done, batch.upto or 0)
 
     def _meet_equal(self, view: View, batch: _Batch) -> None:

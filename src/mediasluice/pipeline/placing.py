@@ -18,6 +18,7 @@ from mediasluice.actions.naming import Fields, folded, numbered, stamped
 from mediasluice.actions.targets import Names, Target, Wanted, aside
 from mediasluice.catalogue.items import FOLLOW, PROCESSED
 from mediasluice.catalogue.journal import Beside
+from mediasluice.identify.external import merged
 from mediasluice.identify.grouping import FOLDER, Member, Role, beside, home, keys
 from mediasluice.model.files import Kind
 from mediasluice.model.imports import SHOT_ROLES, Judgement, Undated
@@ -76,7 +77,7 @@ class Places:
         is_undated = root.rules.undated is Undated.FOLDER and is_weak(due)
         fields = Fields(due.name, due.directory, taken(due), due.kind, root.watched.library, due.owner, is_undated)
         if due.found is not None and root.needs_tags:
-            inside = from_json(due.found)
+            inside = merged(from_json(due.found), due.told)
             fields = replace(fields, tags=inside.tags, camera=inside.camera)
         top, at = root.rules.target, None
         if top is not None and "{directory}" not in root.rules.template:  # that keeps a disc whole by itself

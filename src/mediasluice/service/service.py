@@ -163,7 +163,11 @@ class Service:
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
         self._intake_thread.start()
         if self._enriches:
-            enricher.start(self._host.intake.roots, self._host.intake.look_at, importer.wake, self._host.wake.set)
+            asking = self._host.asking
+            if self._is_service:  # nobody waits for them: one scan would end before they answer
+                asking.start(wiring.externals(self.settings))
+            intake = self._host.intake
+            enricher.start(intake.roots, intake.look_at, importer.wake, self._host.wake.set, asking.hear)
             self._host.maker.start(self._host.intake.roots)
         if self._is_service:
             self._host.renderer.start(self._host.intake.roots, self._host.intake.look_at, wishes_of(libraries))
@@ -447,6 +451,8 @@ class Service:
         self._host.renderer.want(wishes_of(libraries))
         present = {root.path: root for root in intake.roots.values()}
         wanted = {library.path: library for library in libraries}
+        if old.metadata != settings.metadata and self._is_service:
+            self._host.asking.replace(wiring.externals(settings))
         rest_equal = old.fingerprints == settings.fingerprints
         for path, root in present.items():
             library = wanted.get(path)
@@ -544,6 +550,7 @@ class Service:
         self._host.maker.stop()
         self._host.renderer.stop()
         self._host.enricher.stop()
+        self._host.asking.stop()
         for root in self._host.intake.roots.values():
             if root.source is not None:
                 root.source.close()

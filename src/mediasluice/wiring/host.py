@@ -23,8 +23,11 @@ from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.errors import BadSetting
+from mediasluice.identify.external import Program
 from mediasluice.identify.junk import JunkRules
+from mediasluice.model.files import Kind
 from mediasluice.model.roots import RootState, WatchMode
+from mediasluice.pipeline.asking import Asking, External
 from mediasluice.pipeline.enriching import Enricher
 from mediasluice.pipeline.importing import Importer
 from mediasluice.pipeline.intake import Intake, Options
@@ -75,6 +78,7 @@ class Host:
     enricher: Enricher
     maker: Maker
     renderer: Renderer
+    asking: Asking
 
 
 def writer(
@@ -168,7 +172,19 @@ def host(  # noqa: PLR0913 - it joins the parts
         log=log,
         wake=wake,
     )
-    return Host(data, wake, writer, workers, intake, tracker, importer, enricher, maker, renderer)
+    asking = Asking(lambda: View.open(catalogue_file(data)), writer, log, failed)
+    return Host(data, wake, writer, workers, intake, tracker, importer, enricher, maker, renderer, asking)
+
+
+def externals(settings: Settings) -> list[External]:
+    """Make the sources outside of the files, in the order in which their answers count."""
+    return [
+        External(
+            Program(one.name, one.command, time.monotonic, timeout_s=one.timeout),
+            frozenset(Kind(kind) for kind in one.kinds),
+        )
+        for one in settings.metadata.sources
+    ]
 
 
 def isolation(

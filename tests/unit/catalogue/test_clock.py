@@ -85,4 +85,5 @@ def test_the_search_goes_by_indexes(file: Path, catalogue: Catalogue) -> None:
             if question.startswith(("UPDATE", "SELECT"))
             for row in connection.execute(f"EXPLAIN QUERY PLAN {question}")
         ]
-    assert {plan for plan in plans if plan.startswith("SCAN")} <= {"SCAN unread", "SCAN event", "SCAN (subquery-1)"}
+    short = ("SCAN unread", "SCAN event", "SCAN (subquery", "SCAN external USING COVERING INDEX external_due")
+    assert not [plan for plan in plans if plan.startswith("SCAN") and not plan.startswith(short)]

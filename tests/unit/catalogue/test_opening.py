@@ -322,7 +322,7 @@ def test_a_catalogue_without_readings_reads_all_that_it_knows(file: Path, tmp_pa
         assert [subject.name for subject in view.following(0, 100, frozenset())[1]] == [b"x"]
 
 
-SECOND = ("capture", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread")
+SECOND = ("capture", "external", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread")
 """The tables of the third version."""
 
 

@@ -77,6 +77,23 @@ CREATE TABLE kin (
 CREATE INDEX kin_file ON kin (file)
     """,
     """
+CREATE TABLE external (
+    content INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    found TEXT,
+    tries INTEGER NOT NULL,
+    due_us BIGINT,
+    reason TEXT,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (content, source),
+    FOREIGN KEY(content) REFERENCES content (id)
+) WITHOUT ROWID
+    """,
+    """
+CREATE INDEX external_due ON external (source, due_us) WHERE due_us IS NOT NULL
+    """,
+    """
 CREATE TABLE product (
     what TEXT NOT NULL,
     content INTEGER NOT NULL,

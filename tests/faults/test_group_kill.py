@@ -98,8 +98,8 @@ def test_kill_at_any_instant_of_a_group(tmp_path: Path, film: bytes) -> None:
         for number in range(KILLS):
             service = sluice.start(ready=False)
             groups.arrive()
-            if number % 2:
-                _aim(service, sluice)
+            if number % 3:
+                _aim(service, sluice, "follow" if number % 3 == 1 else "import")
             else:
                 time.sleep(chance.uniform(0.0, LONGEST_LIFE_S))
             service.kill()
@@ -143,10 +143,10 @@ def _connect(sluice: Sluice) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{catalogue_file(sluice.data)}?mode=ro", uri=True, timeout=5.0)
 
 
-def _aim(service: Service, sluice: Sluice) -> None:
-    """Wait until a follower is on its way, and leave the service frozen there."""
+def _aim(service: Service, sluice: Sluice, purpose: str) -> None:
+    """Wait until a file is on its way for this purpose, and leave the service frozen there."""
     end = time.monotonic() + AIM_S
     while time.monotonic() < end and service.process.poll() is None:  # without a pause: it lasts a few system calls
-        if "follow" in _open(sluice):
+        if purpose in _open(sluice):
             os.kill(service.process.pid, signal.SIGSTOP)
             return

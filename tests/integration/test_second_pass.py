@@ -7,6 +7,7 @@ import os
 import random
 import sqlite3
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -20,6 +21,7 @@ import pytest
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.rows import Inside
 from mediasluice.catalogue.store import Catalogue
+from mediasluice.catalogue.view import View
 from mediasluice.config.document import Settings
 from mediasluice.identify.reading import READER_VERSION
 from mediasluice.model.media import DateSource, Reading, from_json
@@ -185,6 +187,26 @@ def test_an_arrival_passes_a_first_pass(bench: Bench) -> None:
         assert max(bench.reads.index(name) for name in arrivals) < 2 * 2 * enriching.CHUNK + len(arrivals) < many
         assert len(times(host)) == many + 5
         assert Counter(Counter(bench.reads).values()) == {1: many + 5}
+
+
+def test_what_is_to_be_read_is_pending(host: Running, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is pending from its event on, also while nobody has come to look what is to be read."""
+    go_on, following = threading.Event(), View.following
+
+    def late(view: View, *arguments: Any) -> Any:
+        go_on.wait(20)
+        return following(view, *arguments)
+
+    monkeypatch.setattr(View, "following", late)
+    bench.put("in/a.jpg")
+    host.until(lambda: "in/a.jpg" in host.catalogued(), "it is catalogued")
+    end_s = monotonic() + 1.5
+    while monotonic() < end_s:
+        assert host.service.idle_since_s() is None
+        sleep(0.01)
+    go_on.set()
+    host.until_idle()
+    assert bench.reads == ["a.jpg"]
 
 
 def test_a_sidecar_that_comes_later(host: Running, bench: Bench) -> None:

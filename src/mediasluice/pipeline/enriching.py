@@ -138,6 +138,7 @@ class Enricher:
         self._took_up_s = 0.0  # when was looked for what is to be tried again
         self._offset_us = sys.maxsize  # between the clock on the wall and the one that never goes back
         self._working = True
+        self._has_news = False  # the writer committed since a round began
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="enricher")
 
@@ -170,8 +171,8 @@ class Enricher:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is to be read now."""
-        return self._working
+        """Whether something is to be read now, or was committed and nobody has looked at it yet."""
+        return self._working or self._has_news
 
     def has_reached(self, event: int) -> bool:
         """Whether all files that events up to this one are about were dealt with, and no file is to be tried again."""
@@ -189,6 +190,7 @@ class Enricher:
 
     def committed(self) -> None:
         """The writer committed, perhaps an event; runs on its thread."""
+        self._has_news = self._thread.is_alive()
         self._wake.set()
 
     def give_up(self, root: RootId) -> None:
@@ -208,7 +210,11 @@ class Enricher:
                 self._cursor = self._done = view.enriched()
                 while not self._stopping:
                     self._wake.clear()
-                    was_working, self._working = self._working, self._round(view) or self._wake.is_set()
+                    was_working = self._working
+                    if self._has_news:
+                        self._working = True  # first: in between it would look as if nothing were to be read
+                        self._has_news = False
+                    self._working = self._round(view) or self._wake.is_set()
                     if was_working and not self._working:
                         self._rested()
                     self._wake.wait(PAUSE_S)

@@ -148,9 +148,9 @@ _IS_HELD = (
 )
 # Nobody knows yet where what is on its way will be; others of its group go by that.
 _IS_MET = (
-    f"(m.role IN ({_SHOT}) AND EXISTS (SELECT 1 FROM member g CROSS JOIN step gs ON gs.file = g.file"
-    f" AND gs.state = 'open' AND gs.purpose IN ('import', 'processed') WHERE g.role IN ({_SHOT}) AND g.file <> f.id"
-    " AND (g.file = ifnull(m.follows, f.id) OR g.follows = ifnull(m.follows, f.id))))"
+    "(EXISTS (SELECT 1 FROM step gs CROSS JOIN member g ON g.file = gs.file WHERE gs.state = 'open'"
+    f" AND gs.purpose IN ('import', 'processed') AND g.file <> f.id AND m.role IN ({_SHOT}) AND g.role IN ({_SHOT})"
+    " AND ifnull(g.follows, g.file) = ifnull(m.follows, f.id)))"
 )
 # A companion goes where the one that it belongs to is. One that lost it, or never had it, is due when its time is up.
 _MAY_FOLLOW = (
@@ -200,7 +200,7 @@ def _one_by_one(found: Iterable[Due]) -> list[Due]:
 
 def _with_beside(connection: sqlite3.Connection, due: Due) -> Due:
     """What is due, with the place of a file of its group, if it goes by that."""
-    if _may_be_part(due):
+    if _may_be_part(connection, due):
         due = due._replace(parts=_parts(connection, due), tried=_tried(connection, due))
     if due.todo == FOLLOW:
         query = (
@@ -250,10 +250,14 @@ def _relatives(connection: sqlite3.Connection, due: Due) -> list[tuple[int, byte
     return result
 
 
-def _may_be_part(due: Due) -> bool:
+def _may_be_part(connection: sqlite3.Connection, due: Due) -> bool:
     """Whether a file may be part of a disc; one that came alone is known as such by its name only."""
-    is_one = due.role in (None, "part") or (due.role == "primary" and due.follows is None)
-    return is_one and due.todo in (IMPORT, PROCESSED)
+    if due.follows is not None or due.todo not in (IMPORT, PROCESSED):
+        return False
+    if due.role == "primary":
+        query = "SELECT 1 FROM member WHERE master = ? AND role = 'part' LIMIT 1"
+        return connection.execute(query, (due.file,)).fetchone() is not None
+    return due.role == "part" or (due.role is None and due.kind in ("other", "video"))
 
 
 # The file itself and the parts of the same disc.

@@ -103,6 +103,8 @@ class Asker:
                 while not self._stopping.is_set():
                     if (rests_s := self._source.rests_s) > 0:
                         self._stopping.wait(rests_s)
+                    elif (again := view.external_due(self._source.name, now_us())) is not None and not self._heard:
+                        self._ask(view, again, is_again=True)
                     elif (content := self._next(view)) is not None:
                         self._ask(view, content)
                     else:
@@ -114,11 +116,9 @@ class Asker:
             self._failed(error)
 
     def _next(self, view: View) -> int | None:
-        """The next content to ask about."""
+        """The next content that was never asked about."""
         if self._heard:
             return self._heard.popleft()
-        if (again := view.external_due(self._source.name, now_us())) is not None:
-            return again
         if self._is_missed and self._is_through:
             self._is_missed = self._is_through = False
             self._after = 0
@@ -128,11 +128,12 @@ class Asker:
             self._found.extend(found)
         return self._found.popleft() if self._found else None
 
-    def _ask(self, view: View, content: int) -> None:
+    def _ask(self, view: View, content: int, *, is_again: bool = False) -> None:
         name = self._source.name
         question = view.external_question(content, name)
         if question is None or question.kind not in self._kinds:
-            self._write(lambda catalogue: catalogue.drop_external(content, name))
+            if is_again:  # nobody holds it any more
+                self._write(lambda catalogue: catalogue.drop_external(content, name))
             return
         found = self._source.look_up(about(question))
         if self._stopping.is_set():

@@ -24,6 +24,7 @@ from mediasluice.service.changes import change
 from tests import encoded
 from tests.clips import film as clip
 from tests.running import Running
+from tests.service import Sluice
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="as on Linux"),
@@ -366,8 +367,9 @@ def test_a_stop_is_quick_and_leaves_nothing(house: House, long_film: bytes) -> N
         host.until(lambda: host.status()["renditions"]["now"], "it is begun anew")
 
 
-def test_what_nobody_wants_any_more_is_given_up(house: House, long_film: bytes) -> None:
+def test_what_nobody_wants_any_more_is_given_up(tmp_path: Path, long_film: bytes) -> None:
     """The item is deleted, or the library wants none any more, while ffmpeg is at it."""
+    house = House(tmp_path, mode="move")
     house.put("a.mkv", long_film)
     with house.run() as host:
         host.until(house.stored, "it is being made")
@@ -437,3 +439,37 @@ def test_what_was_made_and_not_recorded_is_adopted(house: House) -> None:
         assert "transcoded" not in host.log.events()
     assert house.renditions("a") == [before]
     assert path.stat().st_ino == ino
+
+
+def test_people_and_programs_are_shown_the_same(tmp_path: Path) -> None:
+    """status, items and explain tell of what is made, what failed and why there is no preview, in words and as JSON."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    rules = {"target": str(tmp_path / "media"), "transcode": {"enabled": True}}
+    document = {"libraries": {"inbox": {"path": str(inbox), "action": "import", "import": rules}}}
+    (inbox / "good.mkv").write_bytes(film())
+    (inbox / "bad.avi").write_bytes(broken())
+    (inbox / "music.mp3").write_bytes(encoded.sound("mp3"))
+    with Sluice(tmp_path / "home", config=document) as sluice:
+        service = sluice.start()
+        counts = {"made": 1, "failed": 1}
+        service.wait(lambda: sluice.status()["renditions"]["counts"] == counts, "both are dealt with", 90)
+        service.wait(lambda: sluice.explain(inbox / "music.mp3")["products"], "a preview was tried", 90)
+        items = {line["title"]: line for line in sluice.lines("items")}
+        assert items["music"]["renditions"] == []
+        [bad], [good] = items["bad"]["renditions"], items["good"]["renditions"]
+        assert (bad["state"], bad["path"], bad["size"]) == ("failed", None, None)
+        assert bad["reason"].startswith("ffmpeg: ")
+        assert (good["profile"], good["state"], good["reason"]) == ("h264-aac", "made", None)
+        assert Path(good["path"]).stat().st_size == good["size"]
+        assert sluice.explain(inbox / "good.mkv")["renditions"] == [good]
+        assert sluice.object("items", "show", str(items["good"]["id"]))["renditions"] == [good]
+        assert sluice.explain(inbox / "music.mp3")["products"] == {
+            "preview": {"state": "refused", "reason": "it has no cover"}
+        }
+        assert "preview  refused: it has no cover" in sluice.call("explain", inbox / "music.mp3").stdout
+        assert f"h264-aac: {good['path']}" in sluice.call("explain", inbox / "good.mkv").stdout
+        assert f"h264-aac: failed, {bad['reason']}" in sluice.call("items", "show", str(items["bad"]["id"])).stdout
+        assert "renditions: 1 failed, 1 made" in sluice.call("status").stdout
+        service.stop()
+        assert sluice.status()["renditions"] == {"counts": counts, "reason": None, "now": None}

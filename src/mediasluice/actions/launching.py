@@ -33,7 +33,7 @@ def main() -> None:
     if os.getppid() != int(parent):
         sys.exit(0)
     with suppress(OSError, AttributeError):
-        os.nice(NICENESS)
+        os.nice(max(0, NICENESS - os.nice(0)))  # who starts it may be one that was launched itself
     _limit(int(memory))
     try:
         os.execv(command[0], command)  # noqa: S606 - what the caller chose, without a shell

@@ -238,11 +238,11 @@ def of_contents(connection: sqlite3.Connection, contents: Iterable[bytes]) -> di
 
 def beginning_with(connection: sqlite3.Connection, first: int) -> dict[Name, tuple[int, str, int | None]]:
     """Content, state and size of the renditions whose names begin with a byte."""
-    end = bytes([first + 1]) if first < 255 else None
+    end = bytes([first + 1]) if first < 255 else b"\xff" * 33  # longer than any digest
     found = connection.execute(
-        "SELECT blake3, profile, extension, content, state, size FROM rendition"
-        " WHERE blake3 >= ? AND (? IS NULL OR blake3 < ?)",
-        (bytes([first]), end, end),
+        "SELECT blake3, profile, extension, content, state, size FROM rendition INDEXED BY rendition_blake3"
+        " WHERE blake3 >= ? AND blake3 < ?",
+        (bytes([first]), end),
     )
     return {Name(*row[:3]): (row[3], row[4], row[5]) for row in found}
 

@@ -1,9 +1,9 @@
 """Make renditions of items, one at a time, when nobody waits for them.
 
-A thread of its own looks up in the catalogue which items of libraries that transcode lack a rendition, has ffmpeg make
-it, and records it or why it cannot be. The catalogue is the queue; imports never wait for it. A rendition gets its
-name when it is complete and durable: what a crash kept from being recorded is adopted by the next start, and anything
-half is removed.
+A thread of its own looks up in the catalogue which items of libraries that transcode lack a rendition, has a process
+make it (:mod:`apart`), and records it or why it cannot be. The catalogue is the queue; imports never wait for it. A
+rendition gets its name when it is complete and durable: what a crash kept from being recorded is adopted by the next
+start, and anything half is removed.
 
     missing ──> waiting ──begin──> ffmpeg ──> its name ──> made | failed, item.rendition
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import threading
 import time
 from functools import partial
@@ -24,24 +23,20 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mediasluice.actions import renditions as files
 from mediasluice.actions import transcoding
-from mediasluice.actions.copying import Differs, Stopped, check
 from mediasluice.actions.transcoding import PROFILES, Trouble, Untranscoded
-from mediasluice.actions.transfer import key_of
 from mediasluice.catalogue import renditions
 from mediasluice.catalogue.renditions import Missing, Rendition, Waiting, Wish, place
-from mediasluice.identify.opened import Opened
-from mediasluice.model.files import in_range
 from mediasluice.model.media import from_json
-from mediasluice.model.paths import join, text
+from mediasluice.model.paths import text
 from mediasluice.model.roots import RootState
+from mediasluice.pipeline.apart import Bug, Heard, Order, Where, make
 from mediasluice.pipeline.writer import Abandoned, now_us
-from mediasluice.sources.opening import open_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mediasluice.actions.copying import Owner
-    from mediasluice.actions.transcoding import Profile, Program
+    from mediasluice.actions.transcoding import Program
     from mediasluice.catalogue.ledger import Ledger
     from mediasluice.catalogue.renditions import Holder
     from mediasluice.catalogue.store import Catalogue
@@ -59,7 +54,6 @@ EVENTS = 5_000  # likewise
 PAUSE_S = 2.0  # chosen: how often is looked for something to do
 LOOK_S = 2.0  # chosen: how often is looked whether what is being made is still wanted
 TIDY_S = 3_600.0  # chosen: a claim that comes to nothing is told by no event
-STOP_S = 7.0  # chosen: what hangs in a file system for longer is left behind
 FULL_S = 3_600.0  # chosen: without more room than there was, a full disk is tried again after that
 MORE = 64 << 20  # bytes, chosen: that is more room
 RETRY_S, RETRY_MAX_S = 60.0, 6 * 3_600.0  # chosen: twice as long after each try
@@ -119,8 +113,7 @@ class Renderer:
         self._full: tuple[int | None, float] | None = None  # room when the disk was full; tried again at [monotonic s]
         self._stopping = False
         self._wake = threading.Event()
-        # A daemon: it may be waiting for a file system that does not answer.
-        self._thread = threading.Thread(target=self._run, name="renderer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="renderer")
         self.now: Now | None = None
         self.waits: str | None = None  # why none is made
 
@@ -151,7 +144,7 @@ class Renderer:
         """End. Before the writer is closed."""
         self.halt()
         if self._thread.is_alive():
-            self._thread.join(STOP_S)
+            self._thread.join()
 
     # -- the thread -------------------------------------------------------------------------------
 
@@ -351,6 +344,10 @@ class Renderer:
             note = self._transcoded(view, one, path)
         except Untranscoded as error:
             self._deal_with(one, error, program)
+        except Bug as error:
+            self._log.error("worker_bug", detail=str(error), next="please report this")
+            trouble = Untranscoded(Trouble.REFUSED, "a mistake of this program, see its log")
+            self._deal_with(one, trouble, program)
         else:
             if self._adopt(wanted, program and program.version, note):
                 self._told = None
@@ -369,33 +366,46 @@ class Renderer:
             files.make_room(path)
         except OSError as error:
             raise _refused(error, path) from None
-        is_over = self._watch(view, one)
-        source = self._opened(view, one, is_over)
-        try:
-            return self._run_program(profile, source, path, None if media is None else media.duration, is_over)
-        except OSError as error:  # the file system of the source went away
-            raise _refused(error, source.path) from None
-        finally:
-            os.close(source.fd)
-
-    def _run_program(
-        self, profile: Profile, source: Opened, path: bytes, duration_s: float | None, is_over: Callable[[], bool]
-    ) -> str | None:
-        now = self.now = Now(source.path, profile.name, 0.0 if duration_s else None, time.monotonic())
-
-        def show(share: float) -> None:
-            self.now = now._replace(share=share)
-
-        return transcoding.run(
-            profile,
-            source,
+        present = [number for number, root in list(self._roots.items()) if root.state is not RootState.OFFLINE]
+        holders = view.ask(renditions.holders, one.content, present)
+        order = Order(
+            profile.name,
+            [self._where(holder) for holder in holders],
+            one.name.blake3,
+            one.size,
+            one.kind,
+            None if media is None else media.duration,
             path,
             files.part_of(self._data),
-            duration_s=duration_s,
-            progress=show,
-            stopped=is_over,
-            owner=self._owner,
-        ).note
+            self._owner,
+        )
+        since_s = time.monotonic()
+
+        def heard(what: Heard) -> None:
+            if what.what == "source":
+                self.now = Now(order.sources[int(what.value)].path, profile.name, None, since_s)
+            elif what.what == "changed":
+                self._look_at(holders[int(what.value)])
+            elif order.duration_s and self.now is not None:
+                self.now = self.now._replace(share=what.value)
+
+        return make(order, heard=heard, stopped=self._watch(view, one))
+
+    def _where(self, holder: Holder) -> Where:
+        """Where it is to be opened, and by what it is known there."""
+        if holder.root is None or holder.key is None:
+            above, _, name = holder.path.rpartition(b"/")
+            return Where(above or b"/", b"", name, None)
+        root = self._roots.get(holder.root)
+        is_stable = root is not None and root.spec.stable_inodes
+        key = holder.key if is_stable else holder.key._replace(ino=0)
+        return Where(holder.path, holder.directory, holder.name, key)
+
+    def _look_at(self, holder: Holder) -> None:
+        """A file changed: what it is now is found out by those who read files."""
+        root = None if holder.root is None else self._roots.get(holder.root)
+        if root is not None:
+            self._look(root, holder.directory, holder.name)
 
     def _watch(self, view: View, one: Waiting) -> Callable[[], bool]:
         """Whether to give up: everything ends, or nobody wants it any more. Asked often."""
@@ -409,52 +419,6 @@ class Renderer:
             return self._stopping or is_gone
 
         return is_over
-
-    def _opened(self, view: View, one: Waiting, is_over: Callable[[], bool]) -> Opened:
-        """The first file that holds the content, open, and known to hold it; who gets it closes it."""
-        trouble = Untranscoded(Trouble.REFUSED, "no file that holds it is within reach")
-        present = [number for number, root in list(self._roots.items()) if root.state is not RootState.OFFLINE]
-        for holder in view.ask(renditions.holders, one.content, present):
-            path = holder.path if holder.root is None else _path(holder)
-            self.now = Now(path, one.name.profile, None, time.monotonic())
-            try:
-                descriptor = _open(holder)
-            except OSError as error:
-                trouble = _refused(error, path)
-                continue
-            try:
-                if self._holds(descriptor, holder, one, is_over):
-                    return Opened(descriptor, one.size, path, one.kind)
-                trouble = Untranscoded(Trouble.CHANGED, f"{text(path)}: it is not what was imported any more")
-            except OSError as error:
-                trouble = _refused(error, path)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
-        raise trouble
-
-    def _holds(self, descriptor: int, holder: Holder, one: Waiting, is_over: Callable[[], bool]) -> bool:
-        """Whether an open file is the one that is meant: by its change key, or read where nobody watches it."""
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != one.size:
-            return False
-        if holder.key is not None:
-            root = None if holder.root is None else self._roots.get(holder.root)
-            like = holder.key if root is not None and root.spec.stable_inodes else holder.key._replace(ino=0)
-            found = key_of(status, like)
-            if (found.ino, in_range(found.mtime_ns), in_range(found.ctime_ns)) == (like.ino, *like[2:]):
-                return True
-            if root is not None:
-                self._look(root, holder.directory, holder.name)
-            return False
-        try:
-            check(descriptor, one.name.blake3, is_over)
-        except Differs:
-            return False
-        except Stopped:
-            raise Untranscoded(Trouble.STOPPED, "the service was stopped") from None
-        return True
 
     def _deal_with(self, one: Waiting, error: Untranscoded, program: Program | None) -> None:
         """What follows from a trouble."""
@@ -504,15 +468,3 @@ def _later_s(tries: int) -> float:
 def _refused(error: OSError, path: bytes) -> Untranscoded:
     trouble = Trouble.FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else Trouble.REFUSED
     return Untranscoded(trouble, f"{text(path)}: {error.strerror or error}")
-
-
-def _path(holder: Holder) -> bytes:
-    return join(holder.path.rstrip(b"/"), join(holder.directory, holder.name))
-
-
-def _open(holder: Holder) -> int:
-    """A descriptor of a file, never of what a link leads to."""
-    if holder.root is not None:
-        return open_file(holder.path, holder.directory, holder.name)
-    directory, _, name = holder.path.rpartition(b"/")
-    return open_file(directory or b"/", b"", name)

@@ -438,6 +438,31 @@ def test_the_command_is_a_list_without_a_shell() -> None:
     assert not {"hls", "concat", "dash", "image2", "sdp", "rtsp", "lavfi"} & set(formats)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="priorities of POSIX")
+def test_who_was_launched_launches_at_the_same_priority() -> None:
+    """A polite process that starts another polite one does not starve it."""
+    launching = (sys.executable, "-P", "-m", "mediasluice.actions.launching", str(os.getpid()), str(4 << 30))
+    asked = [*launching, *launching, sys.executable, "-c", "import os; print(os.nice(0))"]
+    answer = subprocess.run(asked, check=True, capture_output=True, timeout=50, text=True)
+    assert int(answer.stdout) == max(os.nice(0), 10)
+
+
+def test_an_ffmpeg_is_asked_what_it_was_built_with(tmp_path: Path) -> None:
+    """What is lacking is named; one that answers nothing is believed to have everything."""
+    real = transcoding.available()
+    assert real is not None
+    assert [transcoding.lacks(real, profile) for profile in PROFILES.values()] == [[]] * len(PROFILES)
+    bare = tmp_path / "ffmpeg"
+    bare.write_text("#!/bin/sh\nprintf ' V..... libx264 x\\n ... scale x\\n ... format x\\n ... setsar x\\n'\n")
+    bare.chmod(0o755)
+    program = Program(str(bare), "ffmpeg version 7")
+    assert transcoding.lacks(program, PROFILES["h264-aac"]) == ["the encoder aac", "the filter bwdif"]
+    assert transcoding.lacks(program, PROFILES["opus"]) == ["the encoder libopus"]
+    assert not transcoding.maps_high_range(program)
+    silent = Program(str(tmp_path / "none"), "ffmpeg version 7")
+    assert transcoding.lacks(silent, PROFILES["h264-aac"]) == []
+
+
 def test_the_rendition_has_the_owner_that_is_wanted(film: Path, folder: Path) -> None:
     """It can be read by whom the source can be read by, as far as the mask allows."""
     film.chmod(0o664)

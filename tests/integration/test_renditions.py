@@ -473,3 +473,4 @@ def test_people_and_programs_are_shown_the_same(tmp_path: Path) -> None:
         assert "renditions: 1 failed, 1 made" in sluice.call("status").stdout
         service.stop()
         assert sluice.status()["renditions"] == {"counts": counts, "reason": None, "now": None}
+        assert sluice.lines("duplicates", "--essence") == []  # by a process that imports nothing

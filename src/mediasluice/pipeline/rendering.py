@@ -54,6 +54,7 @@ EVENTS = 5_000  # likewise
 PAUSE_S = 2.0  # chosen: how often is looked for something to do
 LOOK_S = 2.0  # chosen: how often is looked whether what is being made is still wanted
 TIDY_S = 3_600.0  # chosen: a claim that comes to nothing is told by no event
+STOP_S = 7.0  # chosen: what takes longer is left behind; nothing of it is recorded
 FULL_S = 3_600.0  # chosen: without more room than there was, a full disk is tried again after that
 MORE = 64 << 20  # bytes, chosen: that is more room
 RETRY_S, RETRY_MAX_S = 60.0, 6 * 3_600.0  # chosen: twice as long after each try
@@ -113,7 +114,8 @@ class Renderer:
         self._full: tuple[int | None, float] | None = None  # room when the disk was full; tried again at [monotonic s]
         self._stopping = False
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="renderer")
+        # A daemon: ffmpeg may take its time to say what it can do.
+        self._thread = threading.Thread(target=self._run, name="renderer", daemon=True)
         self.now: Now | None = None
         self.waits: str | None = None  # why none is made
 
@@ -144,7 +146,7 @@ class Renderer:
         """End. Before the writer is closed."""
         self.halt()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_S)
 
     # -- the thread -------------------------------------------------------------------------------
 

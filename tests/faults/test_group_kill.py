@@ -91,7 +91,12 @@ def test_kill_at_any_instant_of_a_group(tmp_path: Path, film: bytes) -> None:
         if mode == "copy":
             rules |= {"after": "move", "processed_dir": str(root.parent / "done")}
         libraries[mode] = {"path": str(root), "action": "import", "import": rules}
-    document = {"system": {"log_format": "json"}, "previews": {"of": "none"}, "libraries": libraries}
+    document = {
+        "system": {"log_format": "json"},
+        "previews": {"of": "none"},
+        "essences": {"of": "none"},
+        "libraries": libraries,
+    }
     groups = Groups(roots, film, chance)
     hit: Counter[str] = Counter()
     with Sluice(tmp_path / "home", config=document) as sluice:

@@ -1,4 +1,4 @@
-"""Products by a whole host: previews come by themselves, essences and likenesses on request; each is made once."""
+"""Products by a whole host: previews and essences of sounds come by themselves, others on request; each once."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def library(tmp_path: Path) -> Path:
 @pytest.mark.usefixtures("library")
 def test_an_essence_is_made_once_and_groups_what_plays_the_same(tmp_path: Path) -> None:
     """Containers and tags do not count; the second request has nothing to make, neither has the next run."""
-    with Running(tmp_path, ["in"]) as host:
+    with Running(tmp_path, ["in"], essences={"of": "none"}) as host:
         known(host)
         result = asked(host, products.ESSENCE)
         assert (result["found"], result["done"], result["refused"], result["left"]) == (8, 8, 0, 0)
@@ -303,17 +303,39 @@ def test_an_essence_is_made_once_and_groups_what_plays_the_same(tmp_path: Path) 
         assert asked(host, products.ESSENCE)["done"] == 0
 
 
+@pytest.mark.parametrize(("wanted", "expected"), [("audio", {"song.mp3"}), ("all", {"song.mp3", "film.mp4"})])
+def test_essences_that_come_by_themselves(tmp_path: Path, wanted: str, expected: set[str]) -> None:
+    """Those of sounds, or of films too as the setting says, of what was there and of what arrives; once each."""
+    top = tmp_path / "in"
+    top.mkdir()
+    (top / "song.mp3").write_bytes(encoded.sound("mp3", "song"))
+    film(top / "film.mp4")
+    with Running(tmp_path, ["in"], essences={"of": wanted}) as host:
+        host.until(lambda: taken(host) == len(expected), "essences of what was there")
+        (top / "late.mp3").write_bytes(encoded.sound("mp3", "late"))
+        host.until(lambda: taken(host) == len(expected) + 1, "the essence of what arrived")
+        assert asked(host, products.ESSENCE)["done"] == 2 - len(expected)
+    with Running(tmp_path, ["in"], essences={"of": wanted}) as host:
+        assert taken(host) == 3
+
+
+def taken(host: Running) -> int:
+    """How many contents have an essence."""
+    with View.open(catalogue_file(host.data)) as view:
+        return len(view.made(products.ESSENCE, 0, 100))
+
+
 def test_a_file_that_arrives_later_joins_its_group(tmp_path: Path, library: Path) -> None:
     """Only what is new is read; what is gone is in no group."""
     aside = tmp_path / "aside.mkv"
     (library / "a.mkv").rename(aside)
-    with Running(tmp_path, ["in"]) as host:
+    with Running(tmp_path, ["in"], essences={"of": "none"}) as host:
         known(host)
         assert asked(host, products.ESSENCE)["done"] == 7
         shutil.copy(aside, library / "late.mkv")
-        (library / "a.ts").unlink()
         host.until_catalogued("in/late.mkv")
         assert asked(host, products.ESSENCE)["done"] == 1
+        (library / "a.ts").unlink()
         host.until(lambda: ("streams", {"a.mp4", "a.mov", "late.mkv"}) in groups(host, products.ESSENCE), "the group")
 
 

@@ -43,7 +43,7 @@ IN_THE_MORNING = "2019-05-04T08:00:00"
 EVENING = "2018:12:31 23:59:59"
 IN_THE_EVENING = "2018-12-31T23:59:59"
 AGO_S = 1_600_000_000  # 2020-09-13 UTC
-ALONE: dict[str, Any] = {"previews": {"of": "none"}}  # nothing else is made of files
+ALONE: dict[str, Any] = {"previews": {"of": "none"}, "essences": {"of": "none"}}  # nothing else is made of files
 SOON: dict[str, Any] = {"settle": {"complete": 0, "unknown": 0, "truncated": 0}}  # nobody writes slowly
 
 

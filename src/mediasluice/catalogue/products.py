@@ -21,6 +21,15 @@ PREVIEW, ESSENCE, LIKENESS = "preview", "essence", "likeness"
 MADE, REFUSED, TIMED_OUT, CRASHED = "made", "refused", "timed out", "crashed"
 
 
+HAS_ESSENCE = (
+    f"EXISTS (SELECT 1 FROM product p WHERE p.what = '{ESSENCE}' AND p.content = f.content AND p.state = '{MADE}')"
+)
+"""Whether the essence of a file ``f`` is known."""
+
+SPAN_S = 1.0
+"""By which durations of equal streams differ less, as in ``identify.essence``."""
+
+
 class Lack(NamedTuple):
     """A content that lacks a product, and where it can be read. ``key`` is ``None`` where no root holds it."""
 
@@ -222,6 +231,26 @@ def of_content(connection: sqlite3.Connection, blake3: bytes) -> dict[str, tuple
         {"blake3": blake3},
     )
     return {what: (state, reason) for what, state, reason in found}
+
+
+def play_alike(connection: sqlite3.Connection, one: int, other: int) -> bool:
+    """Whether two contents have the same essence: equal streams, none longer. What is not known is not the same."""
+    streams = [_playing(connection, content) for content in (one, other)]
+    if not streams[0] or len(streams[0]) != len(streams[1]):
+        return False
+    return all(
+        a[:3] == b[:3] and a[3] is not None and b[3] is not None and abs(a[3] - b[3]) < SPAN_S
+        for a, b in zip(*streams, strict=True)
+    )
+
+
+def _playing(connection: sqlite3.Connection, content: int) -> list[tuple[str, str, bytes, float | None]]:
+    """The streams of a content as they are coded, in an order that is always the same."""
+    query = (
+        "SELECT type, codec, digest, duration FROM stream WHERE content = ? AND type <> 'samples'"
+        " ORDER BY type, codec, digest, duration"
+    )
+    return connection.execute(query, (content,)).fetchall()
 
 
 # -- reports --------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ Which file it is, the first that fits:
     4  a departed one with this inode and birth time, whatever its content is now
     5  a departed one with this content, wherever it was: same name first
     6  one of another root with this inode and content, when the inode has no second name
-    7  the one that departed from here
-    8  a missing one with this content
-    9  a new one
+    7  a departed one of this kind that plays the same: same name first, then same root
+    8  the one that departed from here
+    9  a missing one with this content
+    10 a new one
 
 An inode number alone proves nothing: file systems hand it out again at once. With the time at which the inode came
 into being it does, where the file was seen to exist later than the clock tick in which it was made.
@@ -25,6 +26,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from mediasluice.catalogue import products
 from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.ledger import COLUMNS, DISK, FileRow, Ledger, fits, stored
 from mediasluice.catalogue.rows import Outcome, Verdict
@@ -78,11 +80,28 @@ _DUPLICATES = Rows(
     "(?, ?, ?)",
 )
 _GONE = Rows(
-    "WITH wanted (number, quick, ino, birth_ns) AS (VALUES {}) SELECT number FROM wanted"
+    "WITH wanted (number, quick, ino, birth_ns, content) AS (VALUES {}) SELECT number FROM wanted"
     " WHERE EXISTS (SELECT 1 FROM file f WHERE f.quick = wanted.quick AND f.gone_us IS NOT NULL)"
     " OR EXISTS (SELECT 1 FROM file f WHERE f.ino = wanted.ino AND f.birth_ns = wanted.birth_ns"
-    " AND f.gone_us IS NOT NULL)",
-    "(?, ?, ?, ?)",
+    " AND f.gone_us IS NOT NULL)"
+    " OR EXISTS (SELECT 1 FROM stream s WHERE s.content = wanted.content)",
+    "(?, ?, ?, ?, ?)",
+)
+DEPARTED_LOOKED_AT = 500
+"""Departed files among which is looked for those whose essence is known, chosen: half a millisecond for each part."""
+
+_PLAYING = (
+    f"SELECT DISTINCT kind FROM (SELECT f.kind, {products.HAS_ESSENCE} AS plays FROM file f"
+    f" WHERE f.state = 'departed' AND f.gone_us IS NOT NULL ORDER BY f.gone_us DESC LIMIT {DEPARTED_LOOKED_AT})"
+    " WHERE plays"
+)
+_TAKEN = f"SELECT 1 FROM product WHERE what = '{products.ESSENCE}' AND content = ?"
+_SAME_STREAM = (
+    "SELECT o.content FROM stream s CROSS JOIN stream o ON o.digest = s.digest"
+    f" CROSS JOIN product mine ON mine.what = '{products.ESSENCE}' AND mine.content = s.content"
+    f" CROSS JOIN product its ON its.what = '{products.ESSENCE}' AND its.content = o.content"
+    f" WHERE s.content = ? AND mine.state = '{products.MADE}' AND its.state = mine.state"
+    " AND its.version = mine.version"
 )
 _WITH_ROOT = f"SELECT {COLUMNS}, d.root, {DISK} FROM file f JOIN dir d ON d.id = f.dir JOIN root r ON r.id = d.root"
 
@@ -125,7 +144,7 @@ def _record_new(
             elif copy:
                 copies[index] = copy
     if ledger.some_departed():  # of which one may have been read in part only, or be another content by now
-        asked_gone = [(index, files[index].quick, row[6], row[12]) for index, row in rows.items()]
+        asked_gone = [(index, files[index].quick, row[6], row[12], row[9]) for index, row in rows.items()]
         left.update(row[0] for row in _GONE.ask(ledger.connection, asked_gone))
     if left:
         _leave_followers(files, left)
@@ -352,7 +371,7 @@ def _which(
         if renamed.version:
             return renamed
         # Nobody was told of the name before: it may be the new name of a file that was seen to leave.
-        found = _departed(ledger, file, content) or _left_other_root(ledger, file, content)
+        found = _elsewhere(ledger, file, content)
         if found is None and here is None:
             return renamed
         ledger.touch(renamed.dir)
@@ -362,10 +381,72 @@ def _which(
     is_departed = here is not None and here.state == FileState.DEPARTED
     if here is not None and here.version and (not is_departed or _holds(here, file, content)):
         return here
-    found = _departed(ledger, file, content) or _left_other_root(ledger, file, content)
+    found = _elsewhere(ledger, file, content)
     if found is None and (here is None or not here.version):
         found = _missing(ledger, file, content, place)
     return found or here
+
+
+def awaited(ledger: Ledger, files: Sequence[IdentifiedFile]) -> list[int]:
+    """Positions of files that would be new, and of which an essence may tell that they are not.
+
+    That is so while a file of their kind has departed whose essence is known, and theirs was never asked for.
+    """
+    if not ledger.some_departed():
+        return []
+    kinds = {kind for (kind,) in ledger.connection.execute(_PLAYING)}
+    wanted = [index for index, file in enumerate(files) if file.kind in kinds and file.digests is not None]
+    if not wanted:
+        return []
+    contents = ledger.contents.ids([files[index] for index in wanted])
+    found = []
+    for index in wanted:
+        file = files[index]._replace(key=stored(files[index].key))
+        assert file.digests is not None
+        content = contents[file.digests.blake3]
+        is_taken = ledger.connection.execute(_TAKEN, (content,)).fetchone() is not None
+        if not is_taken and not _is_known(ledger, file, content):
+            found.append(index)
+    return found
+
+
+def _is_known(ledger: Ledger, file: IdentifiedFile, content: int) -> bool:
+    """Whether a file will turn out to be one of which an event has told."""
+    renamed = _renamed(ledger, file, content)
+    place = ledger.known_directory(file.root, file.directory)
+    here = None if place is None else ledger.at(place, file.name)
+    if any(row is not None and row.version for row in (renamed, here)):
+        return True
+    return (_elsewhere(ledger, file, content) or _missing(ledger, file, content, place)) is not None
+
+
+def _elsewhere(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:
+    """The known file that is this one and was elsewhere."""
+    return (
+        _departed(ledger, file, content)
+        or _left_other_root(ledger, file, content)
+        or _playing_alike(ledger, file, content)
+    )
+
+
+def _playing_alike(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:
+    """The departed file that plays the same: it was written anew with other tags, and the old one deleted."""
+    if content is None:
+        return None
+    run = ledger.connection.execute
+    contents = {row[0] for row in run(f"{_SAME_STREAM} LIMIT {CANDIDATES}", (content,))} - {content}
+    alike = [other for other in contents if products.play_alike(ledger.connection, content, other)]
+    gone = "WHERE f.content = ? AND f.state = 'departed' AND f.gone_us IS NOT NULL AND f.kind = ?"
+    rows = [found for other in alike for found in _candidates(ledger, gone, other, _KIND[file.kind])]
+    if not rows:
+        return None
+    place = ledger.known_directory(file.root, file.directory)
+
+    def nearness(found: tuple[FileRow, int, object]) -> tuple[bool, bool, bool]:
+        row, root, _ = found
+        return (row.dir, row.name) == (place, file.name), row.name == file.name, root == file.root
+
+    return max(rows, key=nearness)[0]
 
 
 def _renamed(ledger: Ledger, file: IdentifiedFile, content: int | None) -> FileRow | None:
@@ -434,7 +515,7 @@ def _left_other_root(ledger: Ledger, file: IdentifiedFile, content: int | None) 
     return next((row for row, root, other in rows if root != file.root and other == disk), None)
 
 
-def _missing(ledger: Ledger, file: IdentifiedFile, content: int | None, place: int) -> FileRow | None:
+def _missing(ledger: Ledger, file: IdentifiedFile, content: int | None, place: int | None) -> FileRow | None:
     if content is None:
         return None
     rows = _candidates(ledger, "WHERE f.content = ? AND f.state = 'missing' AND f.gone_us IS NOT NULL", content)

@@ -122,6 +122,7 @@ class Departed(NamedTuple):
     has_content: bool
     gone_us: int
     ino: int  # 0 where it says nothing
+    has_essence: bool  # a new file that plays the same would be this one
 
 
 class Known(NamedTuple):

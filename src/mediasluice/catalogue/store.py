@@ -24,7 +24,7 @@ from mediasluice.catalogue.ledger import Ledger
 from mediasluice.catalogue.opening import open_writer
 from mediasluice.catalogue.products import Likeness, Product, Streams
 from mediasluice.catalogue.readings import Place, Read, Tie, Timed, Unread
-from mediasluice.catalogue.record import record
+from mediasluice.catalogue.record import awaited, record
 from mediasluice.catalogue.rows import Departed, Observed, RootRow, Verdict, roots_of, signed, storable, unsigned
 from mediasluice.errors import UsageError
 from mediasluice.model.events import EventType
@@ -213,6 +213,29 @@ class Catalogue:
         with self.transaction():
             return record(self._ledger, files, at_us)
 
+    def awaited(self, files: Sequence[IdentifiedFile]) -> list[int]:
+        """Positions of files that nothing is known of, while one has departed that may play the same; see ``record``.
+
+        Their contents are known from now on.
+        """
+        with self.transaction():
+            return awaited(self._ledger, files)
+
+    def save_essence(
+        self,
+        file: IdentifiedFile,
+        version: int,
+        state: str,
+        reason: str | None,
+        streams: Sequence[tuple[str, str, bytes, float | None]],
+    ) -> None:
+        """Keep the essence of a file that was read whole, or why it has none."""
+        assert file.digests is not None
+        with self.transaction():
+            content = self._ledger.contents.ids([file])[file.digests.blake3]
+            made = [Streams(content, streams)] if state == products.MADE else []
+            products.save(self._connection, products.ESSENCE, version, [Product(content, state, reason)], made, [])
+
     def observe(self, rows: Sequence[Observed], at_us: int) -> None:
         """Note files that are there and not catalogued.
 
@@ -260,15 +283,16 @@ class Catalogue:
     def departed(self, roots: Collection[RootId], limit: int) -> list[Departed]:
         """Files of these roots whose fate is undecided, those gone longest first."""
         found = self._connection.execute(
-            "SELECT f.id, d.root, d.path, f.name, f.size, f.content IS NOT NULL, f.gone_us, f.ino"
+            "SELECT f.id, d.root, d.path, f.name, f.size, f.content IS NOT NULL, f.gone_us, f.ino,"
+            f" {products.HAS_ESSENCE}"
             " FROM file f JOIN dir d ON d.id = f.dir"
             " WHERE f.state = 'departed' AND f.gone_us IS NOT NULL"
             " AND d.root IN (SELECT value FROM json_each(?)) ORDER BY f.gone_us LIMIT ?",
             (json.dumps(list(roots)), limit),
         )
         return [
-            Departed(file, RootId(root), directory, name, size, bool(has_content), gone_us, unsigned(ino))
-            for file, root, directory, name, size, has_content, gone_us, ino in found
+            Departed(file, RootId(root), directory, name, size, bool(has_content), gone_us, unsigned(ino), bool(plays))
+            for file, root, directory, name, size, has_content, gone_us, ino, plays in found
         ]
 
     def delete(self, files: Iterable[int], at_us: int) -> int:

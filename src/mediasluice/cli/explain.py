@@ -54,6 +54,7 @@ _WHY_IT_WAITS = {
     "holes": "parts of it are not written yet",
     "truncated": "by its own format it is longer",
     "quiet": "it changed a moment ago",
+    "essence": "a file of its kind is gone: what it plays is compared, because it may be that one with other tags",
     "network": "it changed a moment ago, and who writes cannot be seen on this mount",
     "debounce": "its library waits after every change",
     "companion": "a file beside it says that it is not finished",

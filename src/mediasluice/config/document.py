@@ -250,6 +250,10 @@ class Metadata(Section):
         return self
 
 
+class Essences(Section):
+    of: Literal["audio", "all", "none"] = "audio"
+
+
 class Retention(Section):
     missing: Duration = values.seconds("30d")
 
@@ -277,6 +281,7 @@ class Settings(Section):
     fingerprints: Fingerprints = Fingerprints()
     previews: Previews = Previews()
     metadata: Metadata = Metadata()
+    essences: Essences = Essences()
     retention: Retention = Retention()
     schedules: Schedules = Schedules()
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.store import Catalogue
     from mediasluice.model.flow import RootId
-    from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.outcomes import Look
     from mediasluice.pipeline.parts import Parts, Row
     from mediasluice.pipeline.recording import Recorder
+    from mediasluice.pipeline.reuniting import Reunions
     from mediasluice.pipeline.scans import Chunk, OpenDirectory, Totals
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.workers import Answer
@@ -157,11 +157,11 @@ class Chunks:
         parts = [files[begin : begin + size] for begin in range(0, len(files), size)] or [[]]
         for part in parts[:-1]:
             self._parts.writer.bulk(
-                partial(_record, importer=self._parts.importer, chunk=chunk, files=part, at_us=at_us),
+                partial(_record, reunions=self._parts.reunions, chunk=chunk, files=part, at_us=at_us),
                 lambda result: self._parts.post(lambda: self._recorded(chunk, *result)),
             )
         self._parts.writer.bulk(
-            partial(_finish, importer=self._parts.importer, chunk=chunk, files=parts[-1], at_us=at_us),
+            partial(_finish, reunions=self._parts.reunions, chunk=chunk, files=parts[-1], at_us=at_us),
             lambda result: self._parts.post(lambda: self._finished(chunk, *result)),
         )
 
@@ -243,14 +243,14 @@ class Chunks:
 
 
 def _record(
-    catalogue: Catalogue, importer: Importer, chunk: Chunk, files: list[IdentifiedFile], at_us: int
+    catalogue: Catalogue, reunions: Reunions, chunk: Chunk, files: list[IdentifiedFile], at_us: int
 ) -> tuple[list[IdentifiedFile], list[Verdict]]:
     """Runs on the writer: leave out what an event touched meanwhile."""
     if chunk.void:
         return [], []
     touched = chunk.touched.copy()  # the intake thread may add to it at any moment
     kept = [file for file in files if (file.directory, file.name) not in touched] if touched else files
-    verdicts = importer.record(catalogue, chunk.root, kept, at_us) if kept else []
+    verdicts = reunions.record(catalogue, chunk.root, kept, at_us) if kept else []
     late = [file for file, verdict in zip(kept, verdicts, strict=True) if verdict is None]
     if late:
         chunk.touched.update((file.directory, file.name) for file in late)
@@ -259,10 +259,10 @@ def _record(
 
 
 def _finish(
-    catalogue: Catalogue, importer: Importer, chunk: Chunk, files: list[IdentifiedFile], at_us: int
+    catalogue: Catalogue, reunions: Reunions, chunk: Chunk, files: list[IdentifiedFile], at_us: int
 ) -> tuple[list[IdentifiedFile], list[Verdict]]:
     """Runs on the writer: record the last files of a chunk and seal the directories that are complete."""
-    result = _record(catalogue, importer, chunk, files, at_us)
+    result = _record(catalogue, reunions, chunk, files, at_us)
     places = {directory for directory, _ in chunk.touched.copy()}
     seals = []
     for here, looks in chunk.groups:

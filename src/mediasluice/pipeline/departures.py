@@ -4,19 +4,20 @@ A name that disappears is marked departed at once. When its content turns up els
 joins the two as a move. When nothing matches within the grace time it becomes a deletion, but never
 under a root that is offline, never while a candidate of the same size or inode is not identified yet (at
 most a minute, or as long as a pass takes that found its inode elsewhere), and never when a root loses
-everything it had at once.
+everything it had at once. One whose essence is known waits for others, too: it may have been written anew.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediasluice.model.paths import is_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mediasluice.catalogue.rows import Departed
     from mediasluice.catalogue.store import Catalogue
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 2.0  # design: an unlink becomes a deletion when nothing matching arrives
 LIMIT_S = 60.0  # design: at most, while a candidate of equal size is not identified yet
+SEEKING_S = 20.0  # chosen: as long as a new file is held back; anything that settles may be it
 EMPTIED_COUNT = 10  # chosen: a root that loses so many files at once, and with them all, is not believed
 NEAR_US = 5_000_000  # chosen: both halves of a move between roots are seen within this time
 BATCH = 2000  # deletions in one transaction: about 20 ms
@@ -42,6 +44,10 @@ class Doubts(NamedTuple):
     moving: frozenset[tuple[RootId, bytes, bytes]]  # old paths of files whose new path is not identified yet
     arrivals_us: tuple[int, ...] = ()  # since when candidates wait that nobody has looked at yet
     kept: tuple[tuple[RootId, bytes], ...] = ()  # mount points that do not show what is known of them
+    seeks: bool = False  # something is not identified yet that may play the same as what is gone
+    holds: bool = False  # something is identified and held back, until it is known what it plays
+    reads: bool = False  # as `seeks`, in a pass, which ends by itself
+    since_us: Mapping[RootId, int] = MappingProxyType({})  # when roots were compared: what is gone longer counts anew
 
 
 class _Expired(NamedTuple):
@@ -150,10 +156,11 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
         catalogue.restore(kept)
         rows = [row for row in rows if row.file not in kept]
     counts = Counter(row.root for row in rows)
+    found = {row.root for row in rows if row.ino in doubts.listed}  # it is not empty: they are about to be read there
     emptied = [
         root
         for root, count in counts.items()
-        if count >= EMPTIED_COUNT and root not in doubts.agreed and not catalogue.present(root)
+        if count >= EMPTIED_COUNT and root not in doubts.agreed | found and not catalogue.present(root)
     ]
     overdue = [
         row.file
@@ -162,7 +169,9 @@ def _expire(catalogue: Catalogue, doubts: Doubts) -> _Expired:
         and row.root not in emptied
         and (row.root, row.directory, row.name) not in doubts.moving
         and row.ino not in doubts.listed
-        and not (_may_be_waiting(row, doubts) and row.gone_us > now_us - LIMIT_S * 1e6)
+        and not (row.has_essence and doubts.reads)
+        and not (_may_be_waiting(row, doubts) and _is_recent(row, doubts, now_us, LIMIT_S))
+        and not (row.has_essence and doubts.seeks and _is_recent(row, doubts, now_us, SEEKING_S))
     ]
     if overdue:
         catalogue.delete(overdue, now_us)
@@ -177,8 +186,13 @@ def _restore(catalogue: Catalogue, root: RootId) -> int:
     return len(rows)
 
 
+def _is_recent(row: Departed, doubts: Doubts, now_us: int, limit_s: float) -> bool:
+    """Whether it is gone, or was found to be gone in this run, for less than so long."""
+    return max(row.gone_us, doubts.since_us.get(row.root, 0)) > now_us - limit_s * 1e6
+
+
 def _may_be_waiting(row: Departed, doubts: Doubts) -> bool:
     """Whether a candidate that is not identified yet may be this file: of its size or inode, or come when it left."""
-    if row.size in doubts.sizes or row.ino in doubts.inodes:
+    if row.size in doubts.sizes or row.ino in doubts.inodes or (row.has_essence and doubts.holds):
         return True
     return any(abs(at_us - row.gone_us) <= NEAR_US for at_us in doubts.arrivals_us)

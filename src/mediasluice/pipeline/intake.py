@@ -26,6 +26,7 @@ from mediasluice.pipeline.looking import Looking, Looks, Noting
 from mediasluice.pipeline.parts import Parts
 from mediasluice.pipeline.passes import Passes
 from mediasluice.pipeline.recording import Recorder
+from mediasluice.pipeline.reuniting import Hearers, Reunions
 from mediasluice.pipeline.scans import Chunk, Listing, Mounting, OpenDirectory, Taking, Verifying, is_too_much
 from mediasluice.pipeline.upkeep import Filling, Upkeep
 from mediasluice.pipeline.workers import Lane
@@ -40,15 +41,17 @@ if TYPE_CHECKING:
 
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.catalogue.view import View
+    from mediasluice.model.flow import IdentifiedFile
     from mediasluice.model.roots import RootIdentity
     from mediasluice.pipeline.enriching import Enricher
     from mediasluice.pipeline.importing import Importer
+    from mediasluice.pipeline.isolation import Isolation
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.parts import Row
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.workers import Answer, Workers
     from mediasluice.pipeline.writer import Writer
-    from mediasluice.settle.tracker import Tracker
+    from mediasluice.settle.tracker import Pending, Tracker
 
 # A file may have been renamed into a directory that was not watched yet, and then be found by a listing or be seen
 # renamed once more. Its source says after 0.2 s that its first name is gone, and what it was must be known before it
@@ -83,6 +86,7 @@ class Intake:
         view: View,
         importer: Importer,
         enricher: Enricher,
+        isolation: Callable[[Callable[[], None]], Isolation],
         log: Log,
         wake: threading.Event,
     ) -> None:
@@ -94,7 +98,8 @@ class Intake:
         self.view = view
         self.failure: BaseException | None = None
         self.idle_since_s: float | None = None
-        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view, importer, enricher)
+        self._reunions = Reunions(self.roots, importer, writer, lambda: isolation(wake.set), log, self._hearers())
+        self._parts = Parts(tracker, workers, writer, log, self.post, {}, view, importer, self._reunions, enricher)
         self._recorder = Recorder(self._parts)
         self._departures = Departures(writer, post=self.post, emptied=self._emptied, moves=importer.moves)
         self.passes = Passes(self, self.roots, log, audit_s=options.audit_s, knows_files=options.knows_files)
@@ -139,6 +144,11 @@ class Intake:
 
         self.post(look)
 
+    def pending(self) -> Iterator[Pending]:
+        """All files that have arrived and are not decided; on the intake thread."""
+        yield from self.tracker.pending()
+        yield from self._reunions.pending()
+
     # -- the loop ---------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -149,6 +159,7 @@ class Intake:
                 self._wake.wait(self._pause_s())
                 self._wake.clear()
                 self._round()
+            self._reunions.close()
             self._upkeep.keep_learned()
         except BaseException as error:  # noqa: BLE001 - the thread's border: the service ends with it
             self.failure = error
@@ -163,6 +174,7 @@ class Intake:
             root = self.roots.get(root_id)
             if root is not None and root.state is not RootState.OFFLINE and not root.is_out_of_reach(directory):
                 self._looks.look_at(root, directory, name)  # elsewhere it would only look as if it were gone
+        self._reunions.go_on()
         self._looks.send_due()
         self.passes.advance()
         self._departures.expire(self._doubts)
@@ -187,6 +199,7 @@ class Intake:
             or self.passes.are_open
             or self._departures.is_open
             or self._upkeep.is_busy
+            or self._reunions.is_open
             or self._importer.is_busy
             or self._enricher.is_busy
             or self.tracker.unsettled()
@@ -214,6 +227,10 @@ class Intake:
             frozenset(self.tracker.old_paths()),
             arrivals_us,
             kept,
+            seeks=bool(self._looks.are_recording or self.tracker.unsettled()),
+            holds=self._reunions.is_open,
+            reads=any(scan.is_reading for scan in self.passes.running),
+            since_us={root.id: root.compared_us for root in self.roots.values()},
         )
 
     def _answered(self, answer: Answer) -> None:
@@ -259,6 +276,7 @@ class Intake:
                 self._log.debug("sighted", what=what.name, library=root.library, path=path)
             if self._chunks:
                 self._chunks.touch(sighting)
+            self._reunions.touch(sighting)
             if what is What.DEPARTED:
                 departed.extend(self._forget(root, sighting.directory, sighting.name))
                 continue
@@ -400,6 +418,20 @@ class Intake:
                 elif state is FileState.EMPTY:
                     scan.totals.empty += 1
 
+    def _hearers(self) -> Hearers:
+        """What is done when something is known of a file that was held back."""
+
+        def tell(root: Watched, files: Sequence[IdentifiedFile], verdicts: Sequence[Verdict | None]) -> None:
+            self._recorder.hurry(verdicts)
+            self._recorder.tell(root, files, verdicts)
+
+        def waits(place: tuple[RootId, bytes, bytes]) -> None:
+            for scan in self.passes.running:
+                if scan.covers(place[0]):
+                    scan.waiting.add(place)
+
+        return Hearers(tell, self._closed, self.look_at, waits, self.tracker.holds, self.post)
+
     # -- what passes ask for ----------------------------------------------------------------------
 
     def begin_chunk(self, chunk: Chunk) -> None:
@@ -522,7 +554,13 @@ class Intake:
 
     def is_tracked(self, root: Watched, directory: bytes, name: bytes) -> bool:
         """Whether a name is a candidate already, or was one a moment ago."""
-        return self.tracker.holds(root.id, directory, name) or self._looks.is_recording(root.id, directory, name)
+        place = (root.id, directory, name)
+        return self.tracker.holds(*place) or self._looks.is_recording(*place) or self._reunions.holds(*place)
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many files wait for their essences that no more should be read for a pass."""
+        return self._reunions.has_enough
 
     def listed(self, root: Watched) -> None:
         """What is missing under a root is marked: what arrived meanwhile may be looked at."""
@@ -530,6 +568,8 @@ class Intake:
 
     def compared(self, root: Watched) -> None:
         """A pass over a root is through: what departed in an earlier run and is there again is known by now."""
+        if not root.is_compared:
+            root.compared_us = now_us()
         root.is_compared = True
         self._departures.reopen()
         self._importer.judge_known(root)
@@ -557,6 +597,7 @@ class Intake:
         """Take on another root."""
         self.workers.trust(root.id)
         self._enricher.trust(root.id)
+        self._reunions.trust(root.id)
         root.mounts = self.view.mounts(root.id)
         self.roots[root.id] = root
         self._importer.add(root)
@@ -570,6 +611,7 @@ class Intake:
         self._importer.remove(root)
         self.workers.give_up(root.id)  # a job of it may hang, and nobody asks the root any more whether it does
         self._enricher.give_up(root.id)
+        self._reunions.give_up(root.id)
         self.roots.pop(root.id, None)
 
     def offline(self, root: Watched, reason: str, *, keep_watching: bool = False) -> None:
@@ -589,12 +631,14 @@ class Intake:
         if self.roots.get(root.id) is root:  # else it was let go or made anew since
             self.workers.give_up(root.id)
             self._enricher.give_up(root.id)
+            self._reunions.give_up(root.id)
             self.offline(root, reason, keep_watching=True)
 
     def online(self, root: Watched) -> None:
         """A root is back as the same one: only what differs is read."""
         self.workers.trust(root.id)
         self._enricher.trust(root.id)
+        self._reunions.trust(root.id)
         if root.state is RootState.OFFLINE:
             self._log.info("root_online", library=root.library, path=text(root.path))
             departed, present = self.view.departed(root.id), self.view.present(root.id)
@@ -614,6 +658,7 @@ class Intake:
         self.tracker.forget_tree(root.id, b"")
         self.passes.cancel(root)
         self._chunks.void(root)
+        self._reunions.forget(root.id)
 
     def _emptied(self, root_id: RootId) -> None:
         root = self.roots.get(root_id)

@@ -252,6 +252,11 @@ class Looks:
         """Whether a file is on its way into the catalogue: no candidate any more, and not to be read there yet."""
         return (root, directory, name) in self._recording
 
+    @property
+    def are_recording(self) -> bool:
+        """Whether any file is on its way into the catalogue."""
+        return bool(self._recording)
+
     def looked_up(self, token: Noting, answer: Answer) -> None:
         """Record held and junk names; a job that failed is left to the next pass."""
         rows: list[Row] = []
@@ -274,7 +279,8 @@ class Looks:
             self._recording[place] -= 1
             if not self._recording[place]:
                 del self._recording[place]
-            self._closed(file.root, file.directory, file.name, FileState.CATALOGUED, verdict)
+            if not self._parts.reunions.holds(*place):  # else it is decided later
+                self._closed(file.root, file.directory, file.name, FileState.CATALOGUED, verdict)
 
     def _waits(
         self, root: Watched, candidate: Candidate, directory: bytes, name: bytes, outcome: tuple[Any, ...]

@@ -1,4 +1,4 @@
-"""Make what belongs to contents beside their readings: previews of items, and on request essences and likenesses.
+"""Make what belongs to contents beside their readings: previews of items, essences, and on request likenesses.
 
 One thread, when nothing else is to be read: it looks up which contents lack a product, has isolated processes make
 it, and records it or why it cannot be. The catalogue is the queue; a crash loses only what was being made.
@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediasluice.catalogue import products
@@ -55,7 +55,7 @@ DEADLINES: Mapping[str, float | None] = {  # seconds; ``None``: as for readings
     products.LIKENESS: 300.0,  # seconds, chosen: some scenes are decoded
 }
 KILLS = 3  # chosen: so often, from the second time on alone, and it is the file that takes all memory
-_STATES = {
+STATES = {
     Code.FAILED: products.REFUSED,
     Code.MISTAKEN: products.REFUSED,
     Code.TIMED_OUT: products.TIMED_OUT,
@@ -79,6 +79,26 @@ class Progress:
     is_ended: bool = False
 
 
+class Options(NamedTuple):
+    """What is made of all there is: previews of ``items``, ``files`` or ``none``, essences of files of these kinds."""
+
+    previews: str = "none"
+    essences: frozenset[Kind] = frozenset()
+
+
+@dataclass(slots=True)
+class _Standing:
+    """A product that is made of all there is, and of what comes, when nothing else is to be read."""
+
+    what: str
+    kinds: frozenset[Kind]
+    of_items: bool
+    checked: int | None  # what was made of contents up to this one is known to be there; ``None``: all is
+    sweep: Iterator[list[Lack]] | None = None  # over all that there was at the start
+    event: int = 0  # what events up to this one brought has it, or is of the sweep
+    put_off: dict[int, float] = field(default_factory=dict)  # contents that could not be read: try again [monotonic s]
+
+
 class _Round(NamedTuple):
     """What came of a batch."""
 
@@ -98,29 +118,27 @@ class Maker:
         isolation: Callable[[Callable[[], None], float | None], Isolation],
         log: Log,
         *,
-        previews: str,
+        options: Options,
         is_free: Callable[[], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """Connect. ``data``: its directory; ``previews``: of ``items``, ``files`` or ``none``.
-
-        ``is_free``: whether nothing else is to be read.
-        """
+        """Connect. ``data``: its directory; ``is_free``: whether nothing else is to be read."""
         self._data = data
         self._open_view = open_view
         self._writer = writer
         self._answered = threading.Event()
         self._isolations = {what: isolation(self._answered.set, deadline_s) for what, deadline_s in DEADLINES.items()}
         self._log = log
-        self._previews = previews
+        self._standing: list[_Standing] = []
+        if options.previews != "none":
+            kinds = kinds_of(products.PREVIEW)
+            self._standing.append(_Standing(products.PREVIEW, kinds, of_items=options.previews == "items", checked=0))
+        if options.essences:
+            self._standing.append(_Standing(products.ESSENCE, options.essences, of_items=False, checked=None))
         self._is_free = is_free
         self._failed = failed
         self._roots: Mapping[RootId, Watched] = {}
-        self._sweep: Iterator[list[Lack]] | None = None  # over all that there was at the start
-        self._event = 0  # previews of what events up to this one brought are made, or are of the sweep
-        self._put_off: dict[int, float] = {}  # contents that could not be read: when they are tried again [monotonic s]
         self._kills: Counter[int] = Counter()  # contents whose processes were killed, and how often
-        self._checked: int | None = 0  # previews of contents up to this one are known to be whole; ``None``: all are
         self._lost: set[RootId] = set()  # roots of which nothing is read now
         self._requests: dict[str, Progress] = {}
         self._wake = threading.Event()
@@ -172,65 +190,74 @@ class Maker:
         """Make a few products; gives whether there may be more to do."""
         for what in list(self._requests):
             self._fulfil(view, what)
-        if self._previews == "none" or not self._is_free():
-            return False
-        if self._sweep is None:
-            self._event = view.head()
-            self._sweep = self._all_lacking(view)
-        lacks = next(self._sweep, None)
+        return self._is_free() and any(self._keep_up(view, standing) for standing in self._standing)
+
+    def _keep_up(self, view: View, standing: _Standing) -> bool:
+        """Make a few of those that are lacking; gives whether there may be more."""
+        if standing.sweep is None:
+            standing.event = view.head()
+            standing.sweep = self._all_lacking(view, standing)
+        lacks = next(standing.sweep, None)
         if lacks is None:
-            lacks = self._news(view)
+            lacks = self._news(view, standing)
         if lacks is None:
-            return self._check(view)
-        made = {product.content for product in self._make(products.PREVIEW, lacks)}
+            return self._check(view, standing)
+        made = {product.content for product in self._make(standing.what, lacks)}
         for lack in lacks:
-            if lack.content not in made and len(self._put_off) < PUT_OFF_MAX:
-                self._put_off[lack.content] = time.monotonic() + PUT_OFF_S
+            if lack.content not in made and len(standing.put_off) < PUT_OFF_MAX:
+                standing.put_off[lack.content] = time.monotonic() + PUT_OFF_S
         return True
 
-    def _all_lacking(self, view: View) -> Iterator[list[Lack]]:
+    def _all_lacking(self, view: View, standing: _Standing) -> Iterator[list[Lack]]:
         """Look through everything once, a batch at a time."""
-        of_items = self._previews == "items"
         after = 0
-        while lacks := self._lacking(view, products.PREVIEW, after, of_items=of_items):
+        while lacks := self._lacking(
+            view, _search(standing.what, after, None, standing.kinds), of_items=standing.of_items
+        ):
             after = lacks[-1].content
             yield lacks
         after = 0
-        while lacks := view.stored_lacking(_search(products.PREVIEW, after)):
+        while lacks := self._stored(view, standing, after):
             after = lacks[-1].content
             yield lacks
 
-    def _news(self, view: View) -> list[Lack] | None:
-        """What lacks a preview of what arrived since, or is to be tried again; ``None``: nothing new is there."""
-        of_items = self._previews == "items"
-        event, contents = view.contents_told(self._event, BATCH, of_items=of_items)
+    def _news(self, view: View, standing: _Standing) -> list[Lack] | None:
+        """What lacks it of what arrived since, or is to be tried again; ``None``: nothing new is there."""
+        event, contents = view.contents_told(standing.event, BATCH, of_items=standing.of_items)
         now_s = time.monotonic()
-        again = [content for content, due_s in self._put_off.items() if due_s <= now_s][:BATCH]
-        if event == self._event and not again:
+        again = [content for content, due_s in standing.put_off.items() if due_s <= now_s][:BATCH]
+        if event == standing.event and not again:
             return None
-        self._event = event
+        standing.event = event
         for content in again:
-            del self._put_off[content]
+            del standing.put_off[content]
         among = {*contents, *again}
-        lacks = self._lacking(view, products.PREVIEW, 0, of_items=of_items, among=among)
-        return lacks + view.stored_lacking(_search(products.PREVIEW, 0, among))
+        search = _search(standing.what, 0, among, standing.kinds)
+        lacks = self._lacking(view, search, of_items=standing.of_items)
+        return lacks + self._stored(view, standing, 0, among)
 
-    def _check(self, view: View) -> bool:
+    def _stored(self, view: View, standing: _Standing, after: int, among: Collection[int] | None = None) -> list[Lack]:
+        """Likewise, of what only import targets have; their files do not come back as others."""
+        if standing.what == products.ESSENCE:
+            return []
+        return view.stored_lacking(_search(standing.what, after, among, standing.kinds))
+
+    def _check(self, view: View, standing: _Standing) -> bool:
         """See whether previews that were made are still there: nothing was synced, and people tidy up."""
-        if self._checked is None:
+        if standing.checked is None:
             return False
-        made = view.made(products.PREVIEW, self._checked, BATCH)
-        self._checked = made[-1][0] if made else None
+        made = view.made(products.PREVIEW, standing.checked, BATCH)
+        standing.checked = made[-1][0] if made else None
         gone = [content for content, blake3 in made if not is_stored(self._data, blake3)]
         if gone:
             self._write(lambda catalogue: catalogue.forget_products(products.PREVIEW, gone))
-            self._put_off.update(dict.fromkeys(gone, 0.0))
+            standing.put_off.update(dict.fromkeys(gone, 0.0))
         return bool(made)
 
     def _fulfil(self, view: View, what: str) -> None:
         progress, after = self._requests[what], 0
         progress.found = view.count_lacking(_search(what, 0), self._present())
-        while not self._stopping and (lacks := self._lacking(view, what, after, of_items=False)):
+        while not self._stopping and (lacks := self._lacking(view, _search(what, after), of_items=False)):
             after = max(lack.content for lack in lacks)
             made = self._make(what, lacks)
             progress.done += len(lacks)
@@ -239,10 +266,8 @@ class Maker:
         del self._requests[what]
         progress.is_ended = True
 
-    def _lacking(
-        self, view: View, what: str, after: int, *, of_items: bool, among: Collection[int] | None = None
-    ) -> list[Lack]:
-        return view.lacking(_search(what, after, among), self._present(), of_items=of_items)
+    def _lacking(self, view: View, search: Search, *, of_items: bool) -> list[Lack]:
+        return view.lacking(search, self._present(), of_items=of_items)
 
     def _present(self) -> list[RootId]:
         return [number for number, root in list(self._roots.items()) if root.state is not RootState.OFFLINE]
@@ -301,7 +326,7 @@ class Maker:
 
     def _came_out(self, what: str, lack: Lack, code: Code, value: object, result: _Round) -> None:
         """One product was made, or not; what comes from the other side of the pipe is believed as far as it can be."""
-        state = products.CRASHED if code is Code.KILLED and self._is_its_fault(lack) else _STATES.get(code)
+        state = products.CRASHED if code is Code.KILLED and self._is_its_fault(lack) else STATES.get(code)
         reason: str | None = str(value)
         if code is Code.READ:
             try:
@@ -348,8 +373,10 @@ def _shown(lack: Lack) -> str:
     return text(b"/".join(filter(None, (lack.path.rstrip(b"/"), lack.directory, lack.name))))
 
 
-def _search(what: str, after: int, among: Collection[int] | None = None) -> Search:
-    return Search(what, VERSIONS[what], kinds_of(what), after, BATCH, among)
+def _search(
+    what: str, after: int, among: Collection[int] | None = None, kinds: frozenset[Kind] | None = None
+) -> Search:
+    return Search(what, VERSIONS[what], kinds_of(what) if kinds is None else kinds, after, BATCH, among)
 
 
 def kinds_of(what: str) -> frozenset[Kind]:

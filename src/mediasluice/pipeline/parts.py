@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.enriching import Enricher
     from mediasluice.pipeline.importing import Importer
     from mediasluice.pipeline.log import Log
+    from mediasluice.pipeline.reuniting import Reunions
     from mediasluice.pipeline.workers import Workers
     from mediasluice.pipeline.writer import Writer
     from mediasluice.settle.tracker import Tracker
@@ -34,4 +35,5 @@ class Parts:
     origins: dict[tuple[RootId, bytes, bytes], Origin]  # of candidates that a pass found, until they are decided
     view: View  # opened on the intake thread
     importer: Importer
+    reunions: Reunions
     enricher: Enricher

@@ -16,7 +16,7 @@ from mediasluice.model.paths import join, text
 from mediasluice.pipeline.writer import now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mediasluice.catalogue.rows import Verdict
     from mediasluice.model.files import Origin
@@ -37,12 +37,10 @@ class Recorder:
         self, root: Watched, files: Sequence[IdentifiedFile], done: Callable[[Sequence[Verdict | None]], None]
     ) -> None:
         """Catalogue arrivals at once; ``done`` follows the commit, with ``None`` for what is looked at again."""
-        at_us, post, importer = now_us(), self._parts.post, self._parts.importer
+        at_us, post, reunions = now_us(), self._parts.post, self._parts.reunions
 
         def recorded(verdicts: Sequence[Verdict | None]) -> None:
-            self._parts.enricher.hurry(
-                one.file for one in verdicts if one is not None and one.outcome is not Outcome.UNCHANGED
-            )
+            self.hurry(verdicts)
 
             def after() -> None:
                 self.tell(root, files, verdicts)
@@ -50,7 +48,13 @@ class Recorder:
 
             post(after)
 
-        self._parts.writer.express(lambda catalogue: importer.record(catalogue, root, files, at_us), recorded)
+        self._parts.writer.express(lambda catalogue: reunions.record(catalogue, root, files, at_us), recorded)
+
+    def hurry(self, verdicts: Iterable[Verdict | None]) -> None:
+        """Have what stands inside files read soon: somebody just brought them."""
+        self._parts.enricher.hurry(
+            one.file for one in verdicts if one is not None and one.outcome is not Outcome.UNCHANGED
+        )
 
     def note(self, root: Watched, rows: Sequence[Row], *, is_awaited: bool = True) -> None:
         """Record files that are not read; held ones are tracked, so that a stale one is noticed.

@@ -176,6 +176,10 @@ class Intake(Protocol):
     workers: Workers
     view: View
 
+    @property
+    def has_enough(self) -> bool:
+        """Whether so many files wait for their essences that no more should be read for a pass."""
+
     def begin_chunk(self, chunk: Chunk) -> None:
         """Send a chunk to the workers and remember that it is under way."""
 
@@ -252,7 +256,7 @@ class Scan:
         self._finished = finished
         self._fast = fast
         self.accept = accept
-        self._defer = not first
+        self._defer, self._is_first = not first, first
         self._overflowed = False
         self._step = _Step.LISTING
         self._frontier: deque[tuple[Watched, bytes]] = deque(() if fast else self.scope)
@@ -308,6 +312,11 @@ class Scan:
         """An event told of a name after its directory was listed: it is not missing."""
         if root in self._missing:
             self._missing[root].pop((directory, name), None)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether new files are known that are not read yet, in a root where files may be missing."""
+        return not (self._is_first or self.is_finished) and bool(self._ready or self._chunks or self._deferred)
 
     def covers(self, root: RootId) -> bool:
         """Whether a root takes part in this pass."""
@@ -702,7 +711,7 @@ class Scan:
     # -- looking --------------------------------------------------------------------------------
 
     def _look_more(self) -> None:
-        while self._ready and self._chunks < CHUNKS_AHEAD:
+        while self._ready and self._chunks < CHUNKS_AHEAD and not self._intake.has_enough:
             root = self._ready[0][0]
             chunk = Chunk(self, root)
             while self._ready and self._ready[0][0] is root and chunk.files < FILES_PER_CHUNK:

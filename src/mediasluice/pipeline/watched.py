@@ -45,6 +45,7 @@ class Watched:
     armed: bool = False  # its watches are placed and its gap scan was requested
     is_listed: bool = False  # what is missing is marked: what arrives can be told from what moved
     is_compared: bool = False  # a pass was through since it was started or came back
+    compared_us: int = 0  # when that was for the first time
     dirty: set[bytes] = field(default_factory=set)  # directories to be compared with the catalogue
     dirty_since_s: float = 0.0
     mounts: dict[bytes, RootIdentity] = field(default_factory=dict)  # inside it, by mount point, as known

@@ -74,7 +74,7 @@ class Answers:
         service, intake = self._service, self._service.host.intake
         settling: list[dict[str, Any]] = []
         now_s, now = time.monotonic(), time.time()
-        for pending in intake.tracker.pending():
+        for pending in intake.pending():
             if len(settling) == SHOWN:
                 break
             root = intake.roots.get(pending.root)
@@ -216,7 +216,7 @@ class Answers:
     def _explain_live(self, path: bytes) -> dict[str, Any] | None:
         intake = self._service.host.intake
         now_s, now = time.monotonic(), time.time()
-        for pending in intake.tracker.pending():
+        for pending in intake.pending():
             root = intake.roots.get(pending.root)
             if root is not None and path == join(root.path, join(pending.directory, pending.name)):
                 after = f"looked at again in {max(0.0, pending.due_s - now_s):.1f} s"

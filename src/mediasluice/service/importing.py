@@ -130,7 +130,7 @@ def _is_waited_for(service: Service, wishes: Sequence[Wish]) -> bool:
         pending.root == wish.root.id
         and pending.reason != WaitReason.NAME
         and (is_inside(pending.directory, wish.directory) if wish.name is None else _is_it(pending, wish))
-        for pending in service.host.intake.tracker.pending()
+        for pending in service.host.intake.pending()
         for wish in wishes
     )
 

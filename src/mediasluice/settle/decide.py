@@ -56,6 +56,7 @@ class WaitReason(StrEnum):
     DEBOUNCE = "debounce"
     COMPANION = "companion"  # a file beside it says that its transfer goes on
     FOLLOWS = "follows"  # the file that had its name is not recorded under the next one yet
+    ESSENCE = "essence"  # it may be a known file with other tags: what it plays is being found out
     VANISHED = "vanished"  # it was renamed to this name and is not there: news of its next name may be on the way
 
 

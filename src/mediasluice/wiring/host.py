@@ -20,6 +20,7 @@ from xxhash import xxh3_128_digest
 from mediasluice.actions.copying import Owner
 from mediasluice.actions.transfer import Transfer
 from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.products import ESSENCE
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.errors import BadSetting
@@ -32,7 +33,8 @@ from mediasluice.pipeline.enriching import Enricher
 from mediasluice.pipeline.importing import Importer
 from mediasluice.pipeline.intake import Intake, Options
 from mediasluice.pipeline.isolation import Isolation
-from mediasluice.pipeline.making import Maker
+from mediasluice.pipeline.making import KINDS, Maker
+from mediasluice.pipeline.making import Options as Standing
 from mediasluice.pipeline.outcomes import Spec
 from mediasluice.pipeline.relating import Relater
 from mediasluice.pipeline.rendering import Renderer
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from mediasluice.sources.source import Source
 
 READING_NICENESS = 5  # chosen: imports wait for what is read, so it may not starve beside other work
+ESSENCES = {"audio": frozenset({Kind.AUDIO}), "all": KINDS[ESSENCE], "none": frozenset[Kind]()}
 SERVICE_SLICE_S = 0.03  # chosen: an arrival does not wait for it; fewer commits
 SERVICE_PORTION, SCAN_PORTION = 64, 2048  # files; one to two milliseconds, so that an arrival passes between two
 SCAN_SLICE_S = 0.25  # design: the upper bound for bulk when nobody else waits
@@ -143,7 +146,7 @@ def host(  # noqa: PLR0913 - it joins the parts
         writer,
         lambda wake, deadline_s: isolation(settings, wake, is_service=is_service, deadline_s=deadline_s),
         log,
-        previews=settings.previews.of if is_service else "none",
+        options=Standing(settings.previews.of, ESSENCES[settings.essences.of]) if is_service else Standing(),
         is_free=lambda: not enricher.is_busy,
         failed=failed,
     )
@@ -169,6 +172,7 @@ def host(  # noqa: PLR0913 - it joins the parts
         view=View.open(catalogue_file(data)),
         importer=importer,
         enricher=enricher,
+        isolation=lambda wake: isolation(settings, wake, is_service=is_service),
         log=log,
         wake=wake,
     )

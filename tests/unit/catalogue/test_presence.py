@@ -194,8 +194,8 @@ def test_departed_files_wait_for_a_decision(catalogue: Catalogue, root: RootId, 
     assert catalogue.depart(root, [(b"d", b"x")], 40) == 0
     catalogue.depart(other, [(b"", b"z")], 25)
     assert catalogue.departed([root], 10) == [
-        Departed(one.file, root, b"d", b"x", 3, True, 20, 7),
-        Departed(two.file, root, b"", b"y", 5, True, 30, (1 << 64) - 1),
+        Departed(one.file, root, b"d", b"x", 3, True, 20, 7, has_essence=False),
+        Departed(two.file, root, b"", b"y", 5, True, 30, (1 << 64) - 1, has_essence=False),
     ]
     assert [row.file for row in catalogue.departed([root, other], 2)] == [one.file, far.file]
     assert all(line[0] == "file.created" for line in story(file))

@@ -12,8 +12,9 @@ from mediasluice.catalogue.connect import MIGRATIONS, SCHEMA_VERSION
 from mediasluice.catalogue.opening import schema_text
 from mediasluice.catalogue.schema import METADATA, schema_sql
 from mediasluice.catalogue.store import Catalogue
+from mediasluice.model.files import Kind
 from mediasluice.model.flow import RootId
-from tests.catalogues import add_root, identified
+from tests.catalogues import add_root, digests, identified
 
 
 def test_the_stored_schema_is_current() -> None:
@@ -61,6 +62,14 @@ def _ordinary_day(catalogue: Catalogue, root: RootId) -> None:
     catalogue.record([identified(root, b"c/x", b"one", ino=7, old=b"a/x")], 20)
     catalogue.move(root, b"c", b"x", b"d", b"x", one.key, 1, 30)
     catalogue.depart(root, [(b"d", b"x")], 40)
+    song = identified(root, b"e/song", b"song", ino=10, birth_ns=4_000)._replace(kind=Kind.AUDIO)
+    catalogue.record([song], 41)
+    catalogue.save_essence(song, 1, "made", None, [("audio", "mp3", b"1", 1.0)])
+    catalogue.depart(root, [(b"e", b"song")], 42)
+    again = song._replace(name=b"again", digests=digests(b"tagged"))
+    assert catalogue.awaited([again._replace(key=again.key._replace(ino=11))]) == [0]
+    catalogue.save_essence(again, 1, "made", None, [("audio", "mp3", b"1", 1.0)])
+    catalogue.record([again._replace(birth_ns=None)], 43)
     catalogue.record([identified(root, b"e/x", b"one", ino=9)], 50)
     catalogue.depart_tree(root, b"e", 60)
     catalogue.delete([row.file for row in catalogue.departed([root], 100)], 70)

@@ -68,7 +68,7 @@ class Desk:
     def expire(self, **doubts: Any) -> None:
         values: dict[str, Any] = {
             "online": frozenset({self.root}),
-            **{name: frozenset(value) for name, value in doubts.items()},
+            **{name: value if isinstance(value, bool | dict) else frozenset(value) for name, value in doubts.items()},
         }
         self.departures.reopen() if self.departures.is_open else None
         self.departures.expire(lambda: NOBODY._replace(**values))
@@ -130,6 +130,35 @@ def test_equal_inode(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.deleted() == [b"a"]
     desk.expire()
     assert desk.deleted() == [b"a", b"b"]
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_essence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A departure whose essence is known waits for what settles, is held or is read by a pass; others do not."""
+    desk.fill(b"a", b"b")
+    desk.catalogue.save_essence(identified(desk.root, b"b", b"b.."), 1, "made", None, [("audio", "mp3", b"1", 1.0)])
+    desk.depart(b"a", b"b")
+    desk.expire(seeks=True)
+    assert desk.deleted() == [b"a"]
+    monkeypatch.setattr(departures, "SEEKING_S", 0.0)
+    desk.expire(seeks=True, holds=True)
+    monkeypatch.setattr(departures, "LIMIT_S", 0.0)
+    desk.expire(seeks=True, holds=True, reads=True)
+    assert desk.deleted() == [b"a"]
+    desk.expire(seeks=True, holds=True)
+    assert desk.deleted() == [b"a", b"b"]
+
+
+@pytest.mark.usefixtures("no_grace")
+def test_departed_in_an_earlier_run(desk: Desk) -> None:
+    """What is gone since before this run waits like what was just found to be gone."""
+    desk.fill(b"a")
+    desk.catalogue.depart(desk.root, [(b"", b"a")], 2)
+    desk.departures.reopen()
+    desk.expire(sizes={3}, since_us={desk.root: 1 << 62})
+    assert desk.deleted() == []
+    desk.expire(sizes={3}, since_us={desk.root: 3})
+    assert desk.deleted() == [b"a"]
 
 
 @pytest.mark.usefixtures("no_grace")

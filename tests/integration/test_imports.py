@@ -302,6 +302,8 @@ def test_modified_into_a_duplicate(tmp_path: Path, top: Path, out: Path, where: 
         digests = [line.blake3 for line in items(host)]
         assert len(digests) == len(set(digests)) == (2 if is_stored else 1)
         stored(host)  # what is stored elsewhere stays an item, with its bytes
+        other, *kept = items(host)
+        assert [line.collides_with for line in (other, *kept)] == [None, *[other.id for _ in kept]]
         assert counted(host)["item.imported"] == 2
         assert counted(host)["item.deleted"] == (0 if is_stored else 1)
 

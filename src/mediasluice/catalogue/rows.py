@@ -193,7 +193,10 @@ class DuplicateTotals(NamedTuple):
 
 
 class ItemLine(NamedTuple):
-    """An item as it is listed. ``path``: where its bytes are; ``None`` while they are on their way."""
+    """An item as it is listed. ``path``: where its bytes are; ``None`` while they are on their way.
+
+    ``collides_with``: the item whose content the file has by now that this one came from.
+    """
 
     id: int
     title: str
@@ -207,6 +210,7 @@ class ItemLine(NamedTuple):
     blake3: bytes
     file: int
     at_us: int
+    collides_with: int | None = None
 
 
 class Judged(NamedTuple):

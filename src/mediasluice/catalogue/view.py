@@ -80,7 +80,9 @@ _EVENTS = (
 )
 _ITEMS = (
     "SELECT i.id, i.title, i.description, l.name, a.name, i.state, i.kind, i.place, i.path, r.path, d.path, f.name,"
-    " c.size, c.blake3, i.file, i.at_us FROM item i CROSS JOIN content c ON c.id = i.content"
+    " c.size, c.blake3, i.file, i.at_us,"
+    " (SELECT j.item FROM judgement j WHERE j.file = i.file AND j.judgement = 'duplicate' AND j.item <> i.id)"
+    " FROM item i CROSS JOIN content c ON c.id = i.content"
     " CROSS JOIN library l ON l.id = i.library LEFT JOIN account a ON a.id = i.owner LEFT JOIN file f ON f.id = i.file"
     " LEFT JOIN dir d ON d.id = f.dir LEFT JOIN root r ON r.id = d.root"
 )

@@ -232,6 +232,8 @@ def _imported_here(known: Known) -> Verdict | None:
     if known.is_stored and known.item is not None and (known.line is None or known.line.state is FileState.MISSING):
         where = f", which came from {text(known.came_from)}" if known.came_from else ""
         reason = f"here are the bytes of item {known.item.id} ({known.item.title!r}){where}"
+        if known.item.collides_with is not None:
+            reason += f"; the file that they came from has the content of item {known.item.collides_with} by now"
         return Verdict("item", None, reason, f"nothing; see: sluice items show {known.item.id}")
     return None if known.brought is None else Verdict("companion", None, known.brought, "nothing")
 

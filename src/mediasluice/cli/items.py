@@ -81,6 +81,7 @@ def show(ctx: typer.Context, number: _Id) -> None:
         "blake3": line.blake3.hex(),
         "since": local_time(line.at_us),
         "from": origin.source or "",
+        "collides": "" if line.collides_with is None else f"its file has the content of item {line.collides_with} now",
     }
     for label, value in said.items():
         if value:
@@ -201,6 +202,7 @@ def item_row(line: ItemLine) -> dict[str, Any]:
         "blake3": hexadecimal(line.blake3),
         "file": line.file,
         "at": moment(line.at_us),
+        "collides_with": line.collides_with,
     }
 
 

@@ -205,7 +205,8 @@ class Reunions:
                 self._asked += 1
                 file, root = held.file, held.root
                 files = [(file.directory, file.name, tuple(file.key), (file.kind.value, None))]
-                chunk = Chunk(held, products.ESSENCE, root.id, root.path, files)  # type: ignore[arg-type]
+                follows = root.spec.follow_files
+                chunk = Chunk(held, products.ESSENCE, root.id, root.path, files, follows=follows)  # type: ignore[arg-type]
                 self._isolation.submit(chunk)
 
     def _is_current(self, held: _Held) -> bool:
@@ -214,8 +215,7 @@ class Reunions:
     def _came_out(self, held: _Held, code: Code, value: object) -> None:
         """An essence was taken, or not."""
         file = held.file
-        # Where links are followed, one leads nowhere for the process: it is recorded, as without an essence.
-        if code is Code.CHANGED or (code is Code.GONE and not held.root.spec.follow_files):
+        if code in (Code.CHANGED, Code.GONE):
             del self._held[file[:3]]
             self._hear.look_at(held.root, file.directory, file.name)
             return

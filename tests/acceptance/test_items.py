@@ -254,7 +254,7 @@ def test_a_start_that_is_refused_late_ends(house: House) -> None:
 
 FIELDS = {
     *("id", "title", "description", "library", "owner", "state", "kind", "path", "size", "blake3", "file", "at"),
-    *("collides_with", "preview"),
+    *("collides_with", "preview", "renditions"),
 }
 
 

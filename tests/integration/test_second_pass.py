@@ -614,6 +614,8 @@ def test_a_catalogue_from_before(bench: Bench) -> None:
         old = {"capture", "external", "kin", "likeness", "member", "product", "reading", "stream", "unread"}
         for table in old & set(tables):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP INDEX file_gone_inode")
+        connection.execute("ALTER TABLE file DROP COLUMN birth_ns")
         connection.execute("DELETE FROM meta WHERE key NOT IN ('epoch', 'indexed')")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
         connection.execute("PRAGMA user_version = 2")

@@ -112,6 +112,8 @@ def film(
         output.mux(video.encode(None))
         if voice is not None:
             _speak(output, voice, seconds)
+    if hasattr(os, "sched_setscheduler"):  # SVT-AV1 makes the thread of a root a real-time one, and leaves it so
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return path
 
 

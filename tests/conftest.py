@@ -64,6 +64,16 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+@pytest.fixture(autouse=True)
+def _usual_schedule() -> Iterator[None]:
+    """No test leaves this process with a priority of its own: all that others start would inherit it."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        found = os.sched_getscheduler(0)
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        assert found == os.SCHED_OTHER, "something made this process a real-time one"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the person who runs the tests reaches them, and nothing is written into their home."""

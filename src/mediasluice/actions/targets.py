@@ -145,7 +145,10 @@ class Names:
         for directory in set(directories):
             known = self._known.get(directory)
             if known is not None:
-                self._known[directory] = (_mtime_ns(directory), known[1])
+                try:
+                    self._known[directory] = (_mtime_ns(directory), known[1])
+                except OSError:  # out of reach: read again by who asks next, and hears why
+                    self.forget(directory)
 
     def release(self, path: bytes) -> None:
         """Nothing came of a reservation: the name is free again."""

@@ -22,7 +22,8 @@ def set_right(connection: sqlite3.Connection, now_us: int) -> int:
     changes = [
         "UPDATE unread SET due_us = :now WHERE due_us > :latest",
         "UPDATE judgement SET due_us = :now WHERE todo IS NOT NULL AND due_us > :latest",
-        "UPDATE file SET gone_us = :now WHERE state IN ('departed', 'missing') AND gone_us > :now",
+        # A missing one is only remembered for longer; while the clock is behind, this would make it long forgotten.
+        "UPDATE file SET gone_us = :now WHERE state = 'departed' AND gone_us > :now",
         "UPDATE external SET due_us = :now WHERE due_us > :day",
         f"UPDATE meta SET value = :known WHERE key = '{MOVES_KNOWN}' AND CAST(value AS INTEGER) > :known",
     ]

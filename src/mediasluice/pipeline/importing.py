@@ -559,21 +559,33 @@ class Importer:
             self._places.names.forget(directory)
         for step in taken:
             due = dues[step.id]
-            if due.todo == GIVE_WAY:
-                steps.append(step._replace(target=self._places.earlier(step.source)))
+            try:
+                found = self._elsewhere(step, due)
+            except OSError as error:  # the target is out of reach by now
+                root = self._roots.get(due.root)
+                reason = f"{text(step.target)}: {error.strerror or error}"
+                ended.append(self._put_off(root, due, step.id, Why.REFUSED, reason))
                 continue
-            root = self._roots[due.root]
-            wanted = self._places.wanted(root, due)
-            is_aside = goes_aside(due)
-            there = root.target.held(wanted) if not is_aside and step.mode is not Mode.MOVE else None
-            if there is not None:
-                ended.append(self._imported(root, due, step.id, Mode.COPY, there, due.key, due.key, WAS_THERE))
-                continue
-            target = self._places.aside(root, due) if is_aside else root.target.place(wanted)
-            assert target is not None
-            steps.append(step._replace(target=target))
+            if isinstance(found, Step):
+                steps.append(found)
+            else:
+                ended.append(found)
         self._call(lambda catalogue: catalogue.retarget([(step.id, step.target) for step in steps]))
         return steps
+
+    def _elsewhere(self, step: Step, due: Due) -> Step | Closed | Postponed:
+        """The same step with a name that is free, or its end where the target has the content already."""
+        if due.todo == GIVE_WAY:
+            return step._replace(target=self._places.earlier(step.source))
+        root = self._roots[due.root]
+        wanted = self._places.wanted(root, due)
+        is_aside = goes_aside(due)
+        there = root.target.held(wanted) if not is_aside and step.mode is not Mode.MOVE else None
+        if there is not None:
+            return self._imported(root, due, step.id, Mode.COPY, there, due.key, due.key, WAS_THERE)
+        target = self._places.aside(root, due) if is_aside else root.target.place(wanted)
+        assert target is not None
+        return step._replace(target=target)
 
     def _ended(self, due: Due, outcome: Done | Undone) -> list[Closed | Postponed]:
         """What follows from the outcome of a step."""

@@ -104,7 +104,9 @@ class Intake:
         self._departures = Departures(writer, post=self.post, emptied=self._emptied, moves=importer.moves)
         self.passes = Passes(self, self.roots, log, audit_s=options.audit_s, knows_files=options.knows_files)
         self._chunks = Chunks(self._parts, self._recorder, self.passes.mark_dirty)
-        self._looks = Looks(self._parts, self._recorder, self._departures, self.roots, self._closed)
+        self._looks = Looks(
+            self._parts, self._recorder, self._departures, self.roots, self._closed, self.passes.mark_dirty
+        )
         self._upkeep = Upkeep(
             self._parts,
             self.roots,
@@ -137,12 +139,12 @@ class Intake:
 
     def look_at(self, root: Watched, directory: bytes, name: bytes) -> None:
         """See what lies at a path now; thread-safe. A root that is away is compared as a whole when it is back."""
+        self.post(lambda: self._look_now(root, directory, name))
 
-        def look() -> None:
-            if self.roots.get(root.id) is root and root.state is not RootState.OFFLINE:
-                self._looks.look_at(root, directory, name)
-
-        self.post(look)
+    def _look_now(self, root: Watched, directory: bytes, name: bytes) -> None:
+        is_there = self.roots.get(root.id) is root and root.state is not RootState.OFFLINE
+        if is_there and not root.is_out_of_reach(directory):
+            self._looks.look_at(root, directory, name)
 
     def pending(self) -> Iterator[Pending]:
         """All files that have arrived and are not decided; on the intake thread."""
@@ -430,7 +432,11 @@ class Intake:
                 if scan.covers(place[0]):
                     scan.waiting.add(place)
 
-        return Hearers(tell, self._closed, self.look_at, waits, self.tracker.holds, self.post)
+        def is_recording(root: RootId, directory: bytes, name: bytes) -> bool:
+            return self._looks.is_recording(root, directory, name)  # which is made later
+
+        held = self.tracker.holds
+        return Hearers(tell, self._closed, self._look_now, waits, held, is_recording, self.post)
 
     # -- what passes ask for ----------------------------------------------------------------------
 
@@ -531,7 +537,10 @@ class Intake:
         """Take which mount points inside a root are out of reach now; gives them."""
         for point in lost - root.lost:
             self.tracker.forget_tree(root.id, point)
-            self._chunks.touch(Sighting(root.id, point, b"", What.DIRECTORY_DEPARTED, time.monotonic()))
+            left = Sighting(root.id, point, b"", What.DIRECTORY_DEPARTED, time.monotonic())
+            self._chunks.touch(left)
+            self._reunions.touch(left)
+            self.passes.tree_left(root, point)
             self._log.warning(
                 "mount_lost",
                 library=root.library,

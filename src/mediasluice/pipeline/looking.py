@@ -67,13 +67,20 @@ class Looks:
     """The looks of the intake. ``closed`` hears of every candidate that is decided."""
 
     def __init__(
-        self, parts: Parts, recorder: Recorder, departures: Departures, roots: Mapping[RootId, Watched], closed: Closed
+        self,
+        parts: Parts,
+        recorder: Recorder,
+        departures: Departures,
+        roots: Mapping[RootId, Watched],
+        closed: Closed,
+        mark_dirty: Callable[[Watched, bytes], None],
     ) -> None:
         self._parts = parts
         self._recorder = recorder
         self._departures = departures
         self._roots = roots
         self._closed = closed
+        self._mark_dirty = mark_dirty
         self._held: list[tuple[float, RootId, bytes, bytes]] = []
         self._postponed: dict[RootId, list[Candidate]] = {}
         self._recording: Counter[tuple[RootId, bytes, bytes]] = Counter()  # settled, and not committed yet
@@ -340,6 +347,8 @@ class Looks:
             # which sees all of it; on this machine's own disks the kernel has told of it as well.
             if code == Code.SPECIAL or (root.spec.local and not root.mounts):
                 self._departures.depart(root, [(directory, name)])
+            elif root.mode is WatchMode.EVENTS and self._parts.view.known(root.id, directory, name) is not None:
+                self._mark_dirty(root, directory)  # no regular pass comes by
         self._closed(root.id, directory, name, None, None)
         return None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mediasluice.catalogue import products
 from mediasluice.catalogue.products import Likeness, Product, Search, Streams
+from mediasluice.catalogue.rows import storable
 from mediasluice.identify.previews import Previews, clear_parts, is_stored, store
 from mediasluice.model.files import Kind
 from mediasluice.model.flow import RootId
@@ -55,6 +56,9 @@ DEADLINES: Mapping[str, float | None] = {  # seconds; ``None``: as for readings
     products.LIKENESS: 300.0,  # seconds, chosen: some scenes are decoded
 }
 KILLS = 3  # chosen: so often, from the second time on alone, and it is the file that takes all memory
+NONSENSE = (TypeError, ValueError, OverflowError, MemoryError)
+"""What a value of unknown origin fails with when it is taken for what it should be."""
+
 STATES = {
     Code.FAILED: products.REFUSED,
     Code.MISTAKEN: products.REFUSED,
@@ -327,11 +331,11 @@ class Maker:
     def _came_out(self, what: str, lack: Lack, code: Code, value: object, result: _Round) -> None:
         """One product was made, or not; what comes from the other side of the pipe is believed as far as it can be."""
         state = products.CRASHED if code is Code.KILLED and self._is_its_fault(lack) else STATES.get(code)
-        reason: str | None = str(value)
+        reason = value if isinstance(value, str) else None
         if code is Code.READ:
             try:
                 state, reason = products.MADE, self._made(what, lack, value, result)
-            except (TypeError, ValueError):
+            except NONSENSE:
                 state, reason = products.REFUSED, "what was made of it makes no sense"
             except OSError as error:
                 self._log.warning("not_stored", what=what, reason=str(error), next="it is tried again later")
@@ -387,8 +391,11 @@ def kinds_of(what: str) -> frozenset[Kind]:
 
 
 def streams_of(value: Any) -> list[tuple[str, str, bytes, float | None]]:  # noqa: ANN401 - of unknown origin
-    """What the verb ``essence`` gave, where it makes sense; else fails with TypeError or ValueError."""
-    return [(str(kind), str(codec), bytes(digest), _seconds(span)) for kind, codec, digest, span in value]
+    """What the verb ``essence`` gave, where it makes sense; else fails with one of :data:`NONSENSE`."""
+    found = [(kind, codec, digest, _seconds(span)) for kind, codec, digest, span in value]
+    if any((type(kind), type(codec), type(digest)) != (str, str, bytes) for kind, codec, digest, _ in found):
+        raise TypeError
+    return [(storable(kind) or "", storable(codec) or "", digest, span) for kind, codec, digest, span in found]
 
 
 def looks_of(value: Any) -> tuple[bytes | None, bytes | None, float | None]:  # noqa: ANN401 - as above

@@ -27,6 +27,7 @@ DIRTY_DELAY_S = 0.2  # chosen: let a storm end before it is compared
 POLL_MIN_S, POLL_SHARE = 2.0, 20.0  # watching.md: a poll pass takes at most a twentieth of a core
 UNREADABLE_RETRY_S = 60.0  # chosen
 AUDIT_JITTER = 0.1
+DOUBT_MAX_S = 300.0  # chosen: a file that grows for ever does not keep it open for ever whether too much is missing
 
 
 class Passes:
@@ -118,11 +119,19 @@ class Passes:
         for scan in list(self.running):
             if not scan.is_finished:
                 scan.advance()
-            if scan.is_finished and not scan.waiting:
-                self.running.remove(scan)
-                for root in {root.id: root for root, _ in scan.scope if root.id in scan.doubted}.values():
-                    if root.state is RootState.HELD:
-                        self._intake.release(root, accepted=False)
+            if scan.is_finished:
+                self._wait_for(scan)
+
+    def _wait_for(self, scan: Scan) -> None:
+        """A pass has looked at everything: it stays until what it left unsettled is decided."""
+        if not scan.waiting:
+            self.running.remove(scan)
+        if scan.doubted and (not scan.waiting or time.monotonic() - scan.started_s > DOUBT_MAX_S):
+            doubted = {root.id: root for root, _ in scan.scope if root.id in scan.doubted}
+            scan.doubted.clear()
+            for root in doubted.values():
+                if root.state is RootState.HELD:
+                    self._intake.release(root, accepted=False)
 
     def forget_waiting(self, scan: Scan) -> None:
         """Nobody waits any more for the files that this pass left unsettled."""
@@ -208,10 +217,15 @@ class Passes:
                 self._intake.agree(root)
             # a part of a root says nothing about what is missing elsewhere in it
             is_whole = scan.accept or (root, b"") in scan.scope
-            if root.state is RootState.HELD and root.id not in scan.held | scan.doubted and is_whole:
+            is_clear = root.id not in scan.held | scan.doubted and (scan.accept or not self._is_doubted(root, scan))
+            if root.state is RootState.HELD and is_clear and is_whole:
                 self._intake.release(root, accepted=scan.accept)
             if self._audit_s is not None:
                 root.next_audit_s = now_s + self._audit_s * random.uniform(1 - AUDIT_JITTER, 1 + AUDIT_JITTER)  # noqa: S311
+
+    def _is_doubted(self, root: Watched, scan: Scan) -> bool:
+        """Whether another pass still waits for files that may be those that are missing."""
+        return any(root.id in other.doubted for other in self.running if other is not scan)
 
     def _audited(self, root: Watched, scan: Scan) -> None:
         """An audit found files that no event told of: twice in a row, and the root is polled from now on."""

@@ -23,7 +23,7 @@ from mediasluice.model.flow import Sighting, What
 from mediasluice.model.paths import is_inside
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.isolation import Chunk, Code, Isolation
-from mediasluice.pipeline.making import STATES, VERSIONS, streams_of
+from mediasluice.pipeline.making import NONSENSE, STATES, VERSIONS, streams_of
 from mediasluice.pipeline.writer import now_us
 from mediasluice.settle.decide import WaitReason
 from mediasluice.settle.tracker import Pending
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 20.0  # design: no longer is a new file held back
 AHEAD = 64  # files that processes were asked about, chosen: fewer than make whoever asks wait
+HELD_MAX = 2_000  # chosen: so many at once are no album that was tagged, and each is one more row for the writer
 ENOUGH = 64  # held files, chosen: beyond, a pass reads nothing more before some are decided
 
 _Place = tuple["RootId", bytes, bytes]
@@ -66,6 +67,7 @@ class Hearers:
     look_at: Callable[[Watched, bytes, bytes], None]
     waits: Callable[[_Place], None]  # a pass is not through before
     is_candidate: Callable[[RootId, bytes, bytes], bool]
+    is_recording: Callable[[RootId, bytes, bytes], bool]  # it settled, and the writer has not taken it yet
     post: Callable[[Callable[[], None]], None]
 
 
@@ -89,6 +91,7 @@ class Reunions:
         self._log = log
         self._hear = hearers
         self._held: dict[_Place, _Held] = {}
+        self._left: set[_Place] = set()  # what was sighted while the writer had it: it is looked at, not held
         self._asked = 0
 
     # -- on the writer ----------------------------------------------------------------------------
@@ -97,7 +100,7 @@ class Reunions:
         self, catalogue: Catalogue, root: Watched, files: Sequence[IdentifiedFile], at_us: int
     ) -> list[Verdict | None]:
         """Record files as the importer does; ``None`` also for those that are held back."""
-        awaited = set(catalogue.awaited(files))
+        awaited = set(catalogue.awaited(files)) if len(self._held) < HELD_MAX else set[int]()
         if not awaited:
             return self._importer.record(catalogue, root, files, at_us)
         held = [file for number, file in enumerate(files) if number in awaited]
@@ -132,6 +135,13 @@ class Reunions:
     def touch(self, sighting: Sighting) -> None:
         """Something was sighted: what is known of a held file there is old, and it is looked at anew."""
         root, what = sighting.root, sighting.what
+        if what in (What.DEPARTED, What.MOVED):
+            name, directory = sighting.name, sighting.directory
+            if what is What.MOVED and sighting.old_name is not None:
+                name, directory = sighting.old_name, sighting.old_directory or b""
+            if self._hear.is_recording(root, directory, name):
+                self._left = {place for place in self._left if self._hear.is_recording(*place)}
+                self._left.add((root, directory, name))
         if not self._held or what in (What.ATTRIBUTES, What.DIRTY):
             return
         if what in (What.DIRECTORY_MOVED, What.DIRECTORY_DEPARTED, What.ROOT_LOST):
@@ -189,7 +199,10 @@ class Reunions:
             # An event told of it meanwhile, or its root is away: then it is looked at again.
             if self._roots.get(root.id) is not root or root.state is RootState.OFFLINE or self.holds(*place):
                 continue
-            if not self._hear.is_candidate(*place):
+            if place in self._left:
+                self._left.discard(place)
+                self._hear.look_at(root, file.directory, file.name)
+            elif not self._hear.is_candidate(*place):
                 self._held[place] = _Held(root, file, time.monotonic())
                 self._hear.waits(place)
         self._ask()
@@ -220,11 +233,11 @@ class Reunions:
             self._hear.look_at(held.root, file.directory, file.name)
             return
         state, streams = STATES.get(code), list[tuple[str, str, bytes, float | None]]()
-        reason: str | None = str(value)
+        reason = value if isinstance(value, str) else None
         if code is Code.READ:
             try:
                 state, reason, streams = products.MADE, None, streams_of(value)
-            except (TypeError, ValueError):
+            except NONSENSE:
                 state, reason = products.REFUSED, "what was made of it makes no sense"
         self._decide(held, state, reason, streams)
 

@@ -66,6 +66,11 @@ class Upkeep:
         """Take up what an earlier run learned."""
         rows = self._parts.view.learned().items()
         self._parts.tracker.load_learned(Learned(*place, quiet_s) for place, quiet_s in rows)
+        view = self._parts.view
+        last = next(iter(view.events(view.head() - 1, 1)), None)
+        if last is not None and now_us() - last.at_us > self._missing_s * 1e6:
+            # Either nothing ran for so long, or the clock is ahead until the network sets it: nothing is forgotten yet.
+            self._next_prune_s = time.monotonic() + PRUNE_S
 
     def go_on(self) -> None:
         """Do what is due; call often."""

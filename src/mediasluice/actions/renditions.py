@@ -22,6 +22,7 @@ from mediasluice.model.files import Kind
 from mediasluice.settle import formats
 
 FOLDER = b"renditions"
+RESERVE = 1 << 30  # bytes, chosen, or a twentieth of a small disk: a catalogue that cannot be written stops the intake
 _NAME = re.compile(rb"[0-9a-f]{64}\.[a-z0-9-]+\.[a-z0-9]+")
 _PART = re.compile(rb"[0-9a-f]{16}\.part(\.src)?")
 
@@ -110,9 +111,9 @@ def remove(path: bytes) -> None:
 
 
 def free(data: bytes) -> int | None:
-    """Bytes that can still be written where renditions are kept; ``None``: this system does not say."""
+    """Bytes that may still be written where renditions are kept, less a reserve; ``None``: this system does not say."""
     folder = os.path.join(data, FOLDER)  # a person may have put it on another disk
     if not hasattr(os, "statvfs"):
         return None
     status = os.statvfs(folder if os.path.isdir(folder) else data)
-    return status.f_bavail * status.f_frsize
+    return (status.f_bavail - min(RESERVE // status.f_frsize, status.f_blocks // 20)) * status.f_frsize

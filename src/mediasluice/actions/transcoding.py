@@ -340,7 +340,8 @@ def _written(
         reached_s = _followed(process, words, watch)
     finally:
         _ended(process)
-    if process.returncode != 0 or any(_UNWRITTEN.search(word) for word in words):
+    # After a read error ffmpeg writes an end and is content: what it made is short.
+    if process.returncode != 0 or any(_UNWRITTEN.search(word) or _LOST.search(word) for word in words):
         raise _failure(process.returncode, words, part)
     size = os.fstat(descriptor).st_size
     if formats.completeness(descriptor, size, os.pread(descriptor, 4096, 0)) is not formats.Format.COMPLETE:
@@ -365,10 +366,15 @@ def _started(arguments: list[str], *descriptors: int) -> subprocess.Popen[bytes]
             stderr=subprocess.PIPE,
             pass_fds=descriptors if os.name == "posix" else (),
             start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"},
+            env=_environment(),
         )
     except OSError as error:
         raise Untranscoded(Trouble.REFUSED, f"ffmpeg cannot be started: {error.strerror}") from None
+
+
+def _environment() -> dict[str, str]:
+    """What a program of others may know of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")} | {"LC_ALL": "C"}
 
 
 def _followed(process: subprocess.Popen[bytes], words: deque[str], watch: _Watch) -> float | None:
@@ -457,6 +463,9 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 # ffmpeg 5.1 ends with 0 when the last bytes do not reach the disk.
 _UNWRITTEN = re.compile("No space left on device|Disk quota exceeded|Error writing trailer|Error closing file")
 _IS_FULL = re.compile("No space left on device|Disk quota exceeded")
+_LOST = re.compile(
+    "Input/output error|Stale file handle|Transport endpoint|No such device|Connection timed out|Host is down"
+)
 _LACKS_A_PART = re.compile("Unknown (encoder|decoder)|No such filter|Unrecognized option|Requested output format")
 
 
@@ -464,6 +473,8 @@ def _failure(code: int | None, words: deque[str], part: bytes) -> Untranscoded:
     """What the end of ffmpeg means."""
     if any(_IS_FULL.search(word) for word in words):
         return Untranscoded(Trouble.FULL, f"{os.fsdecode(part)}: No space left on device")
+    if any(_LOST.search(word) for word in words):  # a disk, not the film
+        return Untranscoded(Trouble.REFUSED, f"ffmpeg: {_last(words)}")
     if any(_LACKS_A_PART.search(word) for word in words):
         return Untranscoded(Trouble.MISSING, f"this ffmpeg cannot do it: {_last(words)}")
     if code == -signal.SIGKILL:
@@ -511,6 +522,7 @@ def _asked(arguments: list[str], *descriptors: int) -> str:
             pass_fds=descriptors if os.name == "posix" else (),
             timeout=ASK_S,
             check=False,
+            env=_environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -13,7 +13,7 @@ import sqlite3
 from mediasluice.catalogue.readings import LATE_US, MOVES_KNOWN
 
 EVENTS = 1_000  # chosen: the first start after the clock was set right sees them, and the table of judgements is long
-DAY_US = 86_400 * 1_000_000  # the longest wait of an external source
+DAY_US = 86_400 * 1_000_000  # the longest wait of an external source, and more than that of a rendition
 WAIT_MAX_US = 2 * 3600 * 1_000_000  # chosen: twice the longest wait that anything here is given
 
 
@@ -25,6 +25,7 @@ def set_right(connection: sqlite3.Connection, now_us: int) -> int:
         # A missing one is only remembered for longer; while the clock is behind, this would make it long forgotten.
         "UPDATE file SET gone_us = :now WHERE state = 'departed' AND gone_us > :now",
         "UPDATE external SET due_us = :now WHERE due_us > :day",
+        "UPDATE rendition SET due_us = :now WHERE state = 'waiting' AND due_us > :day",
         f"UPDATE meta SET value = :known WHERE key = '{MOVES_KNOWN}' AND CAST(value AS INTEGER) > :known",
     ]
     last_us = connection.execute(

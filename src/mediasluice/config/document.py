@@ -232,7 +232,7 @@ class Previews(Section):
 
 class Source(Section):
     name: Annotated[str, BeforeValidator(values.library_name)]
-    command: tuple[str, ...] = Field(min_length=1)
+    command: tuple[Annotated[str, Field(pattern=r"^[^\x00]*$")], ...] = Field(min_length=1)
     kinds: tuple[Literal["image", "video", "audio", "pdf"], ...] = Field(
         default=("image", "video", "audio", "pdf"), min_length=1
     )

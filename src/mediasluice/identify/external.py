@@ -75,7 +75,7 @@ class Program:
             return None
         try:
             found = _parsed(self._asked(about))
-        except (_Failure, OSError) as error:
+        except (_Failure, OSError, ValueError, RuntimeError) as error:  # an argument that cannot be passed; no thread
             if self._ended.is_set():
                 self.reason = f"{self.name}: not asked to the end"
                 return None

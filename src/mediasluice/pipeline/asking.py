@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 PAUSE_S = 2.0  # chosen: how often is looked for what is to be asked again
 WINDOW = 2_000  # readings that are looked through at once, chosen: a few milliseconds
 HEARD_MAX = 10_000  # contents, chosen: beyond, all that was read is looked through once more
+UNHELD_S = 600.0  # chosen: a file that was renamed or written when it was its turn is itself again by then
+LEAVE_S = 5.0  # chosen: a source ends within a second, unless its command lies on a disk that hangs
 AGAIN_S = 60.0  # chosen: the first wait of a content about which a source failed; it doubles
 AGAIN_MAX_S = 86_400.0  # chosen: a program that fails on one file may be mended
 
@@ -68,9 +71,12 @@ class Asker:
         self._after = 0  # contents up to this one were looked through
         self._is_through = False
         self._is_missed = False  # more was read than is kept in mind
+        self._is_turn = True  # of those that failed, before those that were never asked about
+        self._again_s: float | None = None  # when is looked for those that nobody held for a moment [monotonic s]
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"asker-{self._source.name}")
+        # A daemon: a command on a disk that hangs is begun for ever, and no deadline ends that.
+        self._thread = threading.Thread(target=self._run, name=f"asker-{self._source.name}", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -91,9 +97,9 @@ class Asker:
         self._source.end()
 
     def join(self) -> None:
-        """Wait for the end."""
+        """Wait for the end; who hangs is left behind, and writes nothing any more."""
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(LEAVE_S)
 
     # -- the thread -------------------------------------------------------------------------------
 
@@ -103,10 +109,14 @@ class Asker:
                 while not self._stopping.is_set():
                     if (rests_s := self._source.rests_s) > 0:
                         self._stopping.wait(rests_s)
-                    elif (again := view.external_due(self._source.name, now_us())) is not None and not self._heard:
+                    elif (again := self._due(view)) is not None:
+                        self._is_turn = False  # or those that always fail leave no time for the others
                         self._ask(view, again, is_again=True)
                     elif (content := self._next(view)) is not None:
+                        self._is_turn = True
                         self._ask(view, content)
+                    elif not self._is_turn:
+                        self._is_turn = True
                     else:
                         self._wake.wait(PAUSE_S)
                         self._wake.clear()
@@ -115,13 +125,18 @@ class Asker:
         except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
             self._failed(error)
 
+    def _due(self, view: View) -> int | None:
+        """The content that is to be asked about again."""
+        return view.external_due(self._source.name, now_us()) if self._is_turn and not self._heard else None
+
     def _next(self, view: View) -> int | None:
         """The next content that was never asked about."""
         if self._heard:
             return self._heard.popleft()
-        if self._is_missed and self._is_through:
+        is_late = self._again_s is not None and time.monotonic() >= self._again_s
+        if (self._is_missed or is_late) and self._is_through:
             self._is_missed = self._is_through = False
-            self._after = 0
+            self._after, self._again_s = 0, None
         while not self._found and not self._is_through and not self._stopping.is_set():
             upto, found = view.external_lacking(self._source.name, self._kinds, self._after, WINDOW)
             self._is_through, self._after = upto == self._after, upto
@@ -132,6 +147,8 @@ class Asker:
         name = self._source.name
         question = view.external_question(content, name)
         if question is None or question.kind not in self._kinds:
+            if question is None and self._again_s is None:  # it is on its way, perhaps
+                self._again_s = time.monotonic() + UNHELD_S
             if is_again:  # nobody holds it any more
                 self._write(lambda catalogue: catalogue.drop_external(content, name))
             return

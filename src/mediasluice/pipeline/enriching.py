@@ -294,12 +294,13 @@ class Enricher:
     def _begin(self, batch: _Batch, found: Sequence[Subject]) -> None:
         """Sort out what is to be read, and send it."""
         wanted: dict[RootId, list[Subject]] = {}
+        roots = dict(self._roots)  # one may be taken out meanwhile; what is read of it is given up then
         for subject in found:
-            if self._is_to_be_read(batch, subject):
+            if self._is_to_be_read(batch, subject, roots.get(subject.root)):
                 wanted.setdefault(subject.root, []).append(subject)
         self._batches.append(batch)
         for number, subjects in wanted.items():
-            root = self._roots[number]
+            root = roots[number]
             for part in _parts([one for one in subjects if one.content not in self._killed]):
                 self._ask(batch, root, part)
             for one in subjects:
@@ -314,9 +315,8 @@ class Enricher:
         chunk = Chunk(asked, "read", root.id, root.path, files, root.spec.follow_files)
         self._isolation.submit(chunk, urgent=batch.upto is None, alone=alone)
 
-    def _is_to_be_read(self, batch: _Batch, subject: Subject) -> bool:
+    def _is_to_be_read(self, batch: _Batch, subject: Subject, root: Watched | None) -> bool:
         """Whether a file is to be opened now; notes what else is to be done with it."""
-        root = self._roots.get(subject.root)
         if subject.state is FileState.MISSING:
             batch.gone.append(subject.file)
         elif subject.state is not FileState.CATALOGUED:

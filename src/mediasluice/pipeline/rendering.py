@@ -56,6 +56,7 @@ LOOK_S = 2.0  # chosen: how often is looked whether what is being made is still 
 TIDY_S = 3_600.0  # chosen: a claim that comes to nothing is told by no event
 STOP_S = 7.0  # chosen: what takes longer is left behind; nothing of it is recorded
 FULL_S = 3_600.0  # chosen: without more room than there was, a full disk is tried again after that
+NO_ROOM = "No space left on device: the last of it is kept for the catalogue"
 MORE = 64 << 20  # bytes, chosen: that is more room
 RETRY_S, RETRY_MAX_S = 60.0, 6 * 3_600.0  # chosen: twice as long after each try
 AGAIN_S = 5.0  # chosen: a file that changed is looked at by then
@@ -311,9 +312,9 @@ class Renderer:
         return frozenset(wish for wish in wishes if not lacking[wish.profile])
 
     def _has_room(self) -> bool:
-        """Whether the disk that was full has more room by now."""
+        """Whether there is room, or more of it than when the disk was full."""
         if self._full is None:
-            return True
+            return not self._is_low()
         then, until_s = self._full
         try:
             free = files.free(self._data)
@@ -322,6 +323,18 @@ class Renderer:
         if time.monotonic() < until_s and (then is None or free is None or free < then + MORE):
             return False
         self._full = self.waits = None
+        return True
+
+    def _is_low(self) -> bool:
+        """Whether renditions have taken all that they may: the catalogue needs room more than they do."""
+        try:
+            free = files.free(self._data)
+        except OSError:
+            return False
+        if free is None or free > 0:
+            return False
+        self._full = (free, time.monotonic() + FULL_S)
+        self._wait(NO_ROOM, "make room where the data directory is; it goes on by itself")
         return True
 
     def _wait(self, reason: str, remedy: str) -> None:
@@ -417,7 +430,8 @@ class Renderer:
             nonlocal next_s, is_gone
             if time.monotonic() >= next_s and not is_gone:
                 next_s = time.monotonic() + LOOK_S
-                is_gone = not view.ask(renditions.is_wanted, self._wishes, one.content, one.name.profile)
+                is_wanted = view.ask(renditions.is_wanted, self._wishes, one.content, one.name.profile)
+                is_gone = not is_wanted or self._is_low()
             return self._stopping or is_gone
 
         return is_over
@@ -425,6 +439,8 @@ class Renderer:
     def _deal_with(self, one: Waiting, error: Untranscoded, program: Program | None) -> None:
         """What follows from a trouble."""
         now, is_trying = now_us(), True
+        if error.trouble is Trouble.STOPPED and self._full is not None and not self._stopping:
+            error = Untranscoded(Trouble.FULL, NO_ROOM)
         reason: str | None = error.reason
         match error.trouble:
             case Trouble.BROKEN:

@@ -375,6 +375,20 @@ def test_a_full_disk_leaves_nothing(film: Path, folder: Path, monkeypatch: pytes
     assert refusal(film, folder).trouble is Trouble.FULL
 
 
+def test_a_disk_that_fails_amid_the_source(film: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read error is the end for ffmpeg, which is content with what it has; that is no rendition, and tried again."""
+    program = folder.parent / "ffmpeg"
+    found = shutil.which("ffmpeg")
+    program.write_text(
+        f'#!/bin/sh\n{found} "$@" || exit\n'
+        'case "$1" in -version) ;; *) echo "file:/proc/self/fd/4: Input/output error" >&2;; esac\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(folder.parent), prepend=os.pathsep)
+    assert refusal(film, folder).trouble is Trouble.REFUSED
+
+
 @pytest.mark.needs_root
 @pytest.mark.parametrize("profile", ["h264-aac", "aac", "opus"])
 def test_a_disk_that_is_really_full(profile: str, film: Path, tmp_path: Path) -> None:

@@ -56,6 +56,26 @@ def test_imports_do_not_wait_for_it_either(file: Path, catalogue: Catalogue, fil
     assert found == [(NOW_US, NOW_US), (SOON_US, NOW_US), (None, NOW_US)]
 
 
+def test_renditions_do_not_wait_for_it_either(file: Path, catalogue: Catalogue, files: list[int]) -> None:
+    """One that is to be made in a year is to be made now; one that waits for an hour goes on waiting."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO rendition (content, profile, blake3, extension, state, tries, due_us, at_us)"
+            " VALUES (1, ?, x'00', 'mp4', 'waiting', 1, ?, ?)",
+            [("far", AHEAD_US, NOW_US), ("soon", SOON_US, NOW_US)],
+        )
+    catalogue.set_right(NOW_US)
+    assert rows(file, "SELECT due_us FROM rendition ORDER BY profile") == [(NOW_US,), (SOON_US,)]
+
+
+def test_a_missing_file_is_remembered(file: Path, catalogue: Catalogue, root: RootId, files: list[int]) -> None:
+    """While the clock is behind nothing that is missing is made older than it is: it would be forgotten too early."""
+    catalogue.depart(root, [(b"", b"a")], AHEAD_US)
+    catalogue.delete([files[0]], AHEAD_US)
+    catalogue.set_right(NOW_US)
+    assert rows(file, "SELECT gone_us FROM file WHERE state = 'missing'") == [(AHEAD_US,)]
+
+
 def test_who_departed_in_the_future_departed_now(file: Path, catalogue: Catalogue, root: RootId) -> None:
     """It is decided about after the usual grace, and remembered for the usual time."""
     catalogue.record([identified(root, b"a", b"a"), identified(root, b"b", b"b")], NOW_US)

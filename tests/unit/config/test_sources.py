@@ -40,6 +40,7 @@ def test_a_source_has_defaults() -> None:
     [
         ([{"name": "shelf"}], ["metadata.sources.0.command", "is missing"]),
         ([{**SHELF, "command": []}], ["metadata.sources.0.command"]),
+        ([{**SHELF, "command": ["lookup", "a\0b"]}], ["metadata.sources.0.command.1"]),
         ([{**SHELF, "command": "lookup --json"}], ["metadata.sources.0.command"]),
         ([{**SHELF, "kinds": ["sound"]}], ["metadata.sources.0.kinds", "audio"]),
         ([{**SHELF, "kinds": []}], ["metadata.sources.0.kinds"]),

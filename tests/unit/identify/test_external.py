@@ -88,6 +88,14 @@ def test_a_program_that_is_not_there_is_a_failure() -> None:
     assert "No such file" in source.reason
 
 
+@pytest.mark.parametrize("argument", ["a\0b", "\ud800"])
+def test_an_argument_that_cannot_be_passed_is_a_failure(argument: str) -> None:
+    """What the system takes no argument of is told as the reason, like all that goes wrong."""
+    source = Program("shelf", [sys.executable, "-c", "", argument], Clock())
+    assert source.look_up(ABOUT) is None
+    assert source.reason
+
+
 def test_there_is_no_shell(script: Make, tmp_path: Path) -> None:
     """Words of the command reach the program as they are."""
     path = tmp_path / "words.py"

@@ -611,7 +611,18 @@ def test_a_catalogue_from_before(bench: Bench) -> None:
     read = len(bench.reads)
     with closing(sqlite3.connect(catalogue_file(bench.base / "data"))) as connection:
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        old = {"capture", "external", "kin", "likeness", "member", "product", "reading", "stream", "unread"}
+        old = {
+            "capture",
+            "external",
+            "kin",
+            "likeness",
+            "member",
+            "product",
+            "reading",
+            "rendition",
+            "stream",
+            "unread",
+        }
         for table in old & set(tables):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DROP INDEX file_gone_inode")

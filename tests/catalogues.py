@@ -7,6 +7,8 @@ the contents are. Times are arguments; inodes are counted up unless they are giv
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -115,3 +117,18 @@ def _known(digest: bytes | None, event: Event) -> bytes | None:
     """The digest of an event that changes no content; a full one may be told where only a quick one was known."""
     assert digest in {None, event.blake3}, event
     return event.blake3
+
+
+def of_version_2(file: Path) -> None:
+    """Turn a catalogue into what the version before readings left behind; nobody has it open."""
+    later = {"capture", "external", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread"}
+    with closing(sqlite3.connect(file)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in later & set(tables):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP INDEX file_gone_inode")
+        connection.execute("ALTER TABLE file DROP COLUMN birth_ns")
+        connection.execute("DELETE FROM meta WHERE key NOT IN ('epoch', 'indexed')")
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()

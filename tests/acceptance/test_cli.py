@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from mediasluice.catalogue.location import catalogue_file
+from tests.catalogues import of_version_2
 from tests.samples import jpeg, unknown
 from tests.service import STOP_S, Line, Service, Sluice, until
 
@@ -601,3 +603,18 @@ def test_version_starts_quickly(sluice: Sluice) -> None:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "mediasluice" in str(imported)
     assert not {"typer", "rich", "sqlalchemy", "pydantic", "structlog"} & imported
+
+
+@pytest.mark.parametrize("command", ["run", "scan"])
+def test_a_catalogue_of_the_version_before(sluice: Sluice, tmp_path: Path, command: str) -> None:
+    """Whoever updates goes on with the command that they always gave; nothing is forgotten."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(jpeg(1))
+    sluice.object("scan", folder)
+    of_version_2(catalogue_file(sluice.data))
+    assert "up to date" in sluice.call("files", code=78).stderr
+    sluice.call(command, folder, *(["--until-idle", "0.3"] if command == "run" else []))
+    events = [(event["type"], event["path"]) for event in sluice.events("file.created", "file.modified")]
+    assert events == [("file.created", str(folder / "a.jpg"))]
+    assert sluice.files()[str(folder / "a.jpg")]["capture"] is not None

@@ -14,7 +14,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mediasluice.catalogue.connect import SCHEMA_VERSION, version_of
 from mediasluice.catalogue.location import catalogue_file
+from mediasluice.catalogue.opening import prepare
 from mediasluice.catalogue.view import View
 from mediasluice.config import file as config_file
 from mediasluice.config.layers import Loaded, load
@@ -268,10 +270,17 @@ def _with_directories(
 
 
 def _known_roots(data: Path) -> dict[bytes, str]:
-    """The roots that the catalogue knows, with the names of their libraries."""
-    if not catalogue_file(data).exists():
+    """The roots that the catalogue knows, with the names of their libraries; one of before is migrated first."""
+    file = catalogue_file(data)
+    if not file.exists():
         return {}
-    with View.open(catalogue_file(data)) as view:
+    if (version_of(file) or SCHEMA_VERSION) < SCHEMA_VERSION:  # so no service of this version has it open
+        lock = DataLock.acquire(data)
+        try:
+            prepare(file)
+        finally:
+            lock.release()
+    with View.open(file) as view:
         return {row.path: row.library for row in view.roots()}
 
 

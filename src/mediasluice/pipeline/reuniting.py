@@ -270,3 +270,5 @@ class Reunions:
         if self._held.get(place) is held:
             del self._held[place]
             self._hear.closed(*place, FileState.CATALOGUED, verdicts[0])
+        else:  # it was sighted while the writer had it: if it left, nobody found a row to mark
+            self._hear.look_at(root, file.directory, file.name)

@@ -13,9 +13,11 @@
     │   ├── ChangedWhileReading
     │   └── Unreadable
     ├── HeldForReview           nothing was done; a person has to agree first
+    ├── SinkRefused             a sink takes nothing until a person changes something, here or there
     └── Unavailable             nothing is wrong with the request: try again later
         ├── LockHeld            another process owns the data directory
         ├── ServiceGone         the service went away while it answered
+        ├── SinkUnreachable     a sink does not answer, or not in time
         └── DiskFull            the catalogue's file system has no room
 
 Exit codes are assigned in one table, ``cli/errors.py``.
@@ -90,6 +92,14 @@ class HeldForReview(SluiceError):
     """Nothing was done: what was found needs a person's agreement."""
 
 
+class SinkRefused(SluiceError):
+    """A sink is there and refuses us: credentials, rights, a setting. ``is_final``: it wants no call ever again."""
+
+    def __init__(self, message: str, *, hint: str, path: str | None = None, is_final: bool = False) -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.is_final = is_final
+
+
 class Unavailable(SluiceError):
     """The request is fine; a resource is not there at the moment."""
 
@@ -104,6 +114,10 @@ class LockHeld(Unavailable):
 
 class ServiceGone(Unavailable):
     """The service closed the control connection before its answer was complete."""
+
+
+class SinkUnreachable(Unavailable):
+    """A sink does not answer, or not in time; what was under way is delivered again."""
 
 
 class DiskFull(Unavailable):

@@ -20,7 +20,7 @@ from mediasluice.errors import ConfigError, DiskFull, ForeignDatabase, Unavailab
 from mediasluice.model.paths import text
 
 APPLICATION_ID = 0x534C5543  # "SLUC"
-SCHEMA_VERSION = 3  # number of the newest revision in migrations/versions
+SCHEMA_VERSION = 4  # number of the newest revision in migrations/versions
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 LOCK_WAIT_S = 5.0  # chosen; nobody else writes, but a person may look inside with other programs

@@ -416,6 +416,51 @@ Index("rendition_blake3", rendition.c.blake3)
 _partial("rendition_due", rendition.c.due_us, where="state = 'waiting'")
 
 
+sink = Table(
+    "sink",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("epoch", Text, nullable=False),  # the log that its cursor counts in
+    Column("cursor", BigInteger, nullable=False),  # all events up to it are done
+    Column("done", Text, nullable=False),  # a JSON list: events after the cursor that are done as well
+    Column("state", Text, nullable=False),  # active | paused | disabled, by the far side
+    Column("reason", Text),
+    Column("since_us", BigInteger, nullable=False),  # when this state began
+    Column("lagged", BigInteger, nullable=False),  # up to this event only the last one of each file was kept for it
+    Column("delivered", BigInteger, nullable=False),  # facts, ever
+    sqlite_with_rowid=False,
+)
+"""How far each sink of the document has got in the event log."""
+
+dead_letter = Table(
+    "dead_letter",
+    METADATA,
+    Column("sink", Text, ForeignKey("sink.name"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),  # of the event
+    Column("state", Text, nullable=False),  # dead: given up; parked: behind one that is dead; due: to be tried again
+    Column("keys", Text, nullable=False),  # a JSON list: what the order of deliveries goes by
+    Column("tries", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Events that a sink could not take, and those that wait behind them to keep their order."""
+
+announced = Table(
+    "announced",
+    METADATA,
+    Column("sink", Text, ForeignKey("sink.name"), primary_key=True),
+    Column("file", _ID, primary_key=True),
+    Column("path", LargeBinary, nullable=False),  # absolute, as it was told
+    Column("content", _ID),
+    Column("how", Text, nullable=False),  # the sink's own word
+    sqlite_with_rowid=False,
+)
+"""What a sink was told of files that it still counts with."""
+_partial("announced_content", announced.c.sink, announced.c.content, where="content IS NOT NULL")
+
+
 def schema_sql() -> str:
     """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""
     dialect = sqlite.dialect()

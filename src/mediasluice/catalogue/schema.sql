@@ -1,6 +1,6 @@
 PRAGMA application_id = 1397511491;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE account (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -59,6 +59,20 @@ CREATE TABLE meta (
     PRIMARY KEY ("key")
 ) WITHOUT ROWID;
 
+CREATE TABLE sink (
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    cursor BIGINT NOT NULL,
+    done TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    since_us BIGINT NOT NULL,
+    lagged BIGINT NOT NULL,
+    delivered BIGINT NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
+
 CREATE TABLE step (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     file INTEGER NOT NULL,
@@ -89,6 +103,30 @@ CREATE TABLE unread (
     reason TEXT NOT NULL,
     PRIMARY KEY (file)
 );
+
+CREATE TABLE announced (
+    sink TEXT NOT NULL,
+    file INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    content INTEGER,
+    how TEXT NOT NULL,
+    PRIMARY KEY (sink, file),
+    FOREIGN KEY(sink) REFERENCES sink (name)
+) WITHOUT ROWID;
+
+CREATE INDEX announced_content ON announced (sink, content) WHERE content IS NOT NULL;
+
+CREATE TABLE dead_letter (
+    sink TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    keys TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (sink, seq),
+    FOREIGN KEY(sink) REFERENCES sink (name)
+) WITHOUT ROWID;
 
 CREATE TABLE digest (
     blake3 BLOB NOT NULL,
@@ -359,4 +397,4 @@ CREATE TABLE file_version (
 
 CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY);
 
-INSERT INTO alembic_version VALUES ('0003');
+INSERT INTO alembic_version VALUES ('0004');

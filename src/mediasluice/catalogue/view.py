@@ -7,12 +7,9 @@ Each thread opens its own. Fails with: ForeignDatabase (on opening), ConfigError
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +18,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Self, TypeVar
 from mediasluice.catalogue import externals, journal, products, readings
 from mediasluice.catalogue.batch import Rows
 from mediasluice.catalogue.connect import translated
+from mediasluice.catalogue.events import EVENTS, absolute, event_of
 from mediasluice.catalogue.externals import Question
 from mediasluice.catalogue.items import IN_PLACE
 from mediasluice.catalogue.journal import Due, Open
@@ -44,11 +42,11 @@ from mediasluice.catalogue.rows import (
     roots_of,
     unsigned,
 )
-from mediasluice.model.events import Event, EventType
+from mediasluice.model.events import Event
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId
 from mediasluice.model.imports import Judgement
-from mediasluice.model.paths import split, text
+from mediasluice.model.paths import split
 from mediasluice.model.roots import RootIdentity
 
 _P = ParamSpec("_P")
@@ -71,13 +69,6 @@ _FILES = (
     " LEFT JOIN reading rd ON rd.content = f.content LEFT JOIN unread u ON u.file = f.id"
     " LEFT JOIN member m ON m.file = f.id LEFT JOIN capture cap ON cap.file = f.id AND cap.version = f.version"
 )
-_EVENTS = (
-    "SELECT e.seq, e.type, e.at_us, l.name, r.path, d.path, e.name, old_r.path, old_d.path, e.old_name, e.size,"
-    " c.blake3, c.xxh128, e.origin, e.data, c.sha256, c.md5, c.sha1 FROM event e CROSS JOIN dir d ON d.id = e.dir"
-    " CROSS JOIN root r ON r.id = d.root CROSS JOIN library l ON l.id = r.library"
-    " LEFT JOIN dir old_d ON old_d.id = e.old_dir LEFT JOIN root old_r ON old_r.id = old_d.root"
-    " LEFT JOIN content c ON c.id = e.content"
-)
 _ITEMS = (
     "SELECT i.id, i.title, i.description, l.name, a.name, i.state, i.kind, i.place, i.path, r.path, d.path, f.name,"
     " c.size, c.blake3, i.file, i.at_us,"
@@ -86,8 +77,6 @@ _ITEMS = (
     " CROSS JOIN library l ON l.id = i.library LEFT JOIN account a ON a.id = i.owner LEFT JOIN file f ON f.id = i.file"
     " LEFT JOIN dir d ON d.id = f.dir LEFT JOIN root r ON r.id = d.root"
 )
-_TYPES = {kind.value: kind for kind in EventType}
-_MORE_DIGESTS = ("sha256", "md5", "sha1")  # in the data of an event where somebody asked for them
 _MOVED_AWAY = f"(f.state = 'missing' AND f.reason IS '{journal.MOVED_AWAY}')"
 _COPY = "f.state = 'catalogued' AND f.content IS NOT NULL"
 
@@ -453,7 +442,7 @@ class View:
             " CROSS JOIN root r ON r.id = d.root WHERE f.id = ?",
             (file,),
         )
-        return _absolute(*found[0]) if found else None
+        return absolute(*found[0]) if found else None
 
     def judged(self, file: int) -> Judged | None:
         """What an importing library says of a file."""
@@ -476,7 +465,7 @@ class View:
             return None
         root, directory, name, role, judgement, item, reason = found[0]
         return Master(
-            _absolute(root, directory, name), role, None if judgement is None else Judgement(judgement), item, reason
+            absolute(root, directory, name), role, None if judgement is None else Judgement(judgement), item, reason
         )
 
     def steps(self, file: int) -> list[StepLine]:
@@ -521,9 +510,9 @@ class View:
         left = limit
         while left is None or left > 0:
             size = PAGE if left is None else min(PAGE, left)
-            page = self._run(f"{_EVENTS} WHERE e.seq > ? ORDER BY e.seq LIMIT ?", (since, size))
+            page = self._run(f"{EVENTS} WHERE e.seq > ? ORDER BY e.seq LIMIT ?", (since, size))
             for row in page:
-                yield _event(row, epoch)
+                yield event_of(row, epoch)
             if len(page) < size:
                 return
             since = page[-1][0]
@@ -573,8 +562,8 @@ class View:
     def _events_numbered(self, numbers: Sequence[int]) -> list[Event]:
         epoch = self.epoch()
         wanted = "e.seq IN (SELECT value FROM json_each(?))"
-        found = self._run(f"{_EVENTS} WHERE {wanted} ORDER BY e.seq", (json.dumps(list(numbers)),))
-        return [_event(row, epoch) for row in found]
+        found = self._run(f"{EVENTS} WHERE {wanted} ORDER BY e.seq", (json.dumps(list(numbers)),))
+        return [event_of(row, epoch) for row in found]
 
     # -- duplicates -------------------------------------------------------------------------------
 
@@ -645,19 +634,9 @@ def _known(row: Sequence[Any]) -> Known:
     return Known(file, loaded(ino, size, mtime_ns, ctime_ns), FileState(state), bool(has_content), links)
 
 
-def _absolute(root: bytes, directory: bytes, name: bytes) -> bytes:
-    return _above(root, directory) + name
-
-
-@lru_cache(maxsize=256)
-def _above(root: bytes, directory: bytes) -> bytes:
-    """The absolute path of a directory with its slash; lists go through one directory after the other."""
-    return root.rstrip(b"/") + b"/" + (directory + b"/" if directory else b"")
-
-
 def _file_line(row: Sequence[Any]) -> FileLine:
     number, library, root, directory, name, size, mtime_ns, kind, state, *rest = row
-    path = _absolute(root, directory, name)
+    path = absolute(root, directory, name)
     found, waits, master, role, *capture, told = rest[5:]
     known = found is not None or waits is not None or master is not None or capture[0] is not None
     told = None if told == "[]" else told
@@ -669,42 +648,8 @@ def _file_line(row: Sequence[Any]) -> FileLine:
 def _item_line(row: Sequence[Any]) -> ItemLine:
     number, title, description, library, owner, state, kind, place, path, root, directory, name, *rest = row
     if place == IN_PLACE and name is not None:
-        path = _absolute(root, directory, name)
+        path = absolute(root, directory, name)
     return ItemLine(number, title, description, library, owner, state, kind, path, *rest)
-
-
-def _event(row: Sequence[Any], epoch: str) -> Event:
-    seq, what, at_us, library, root, directory, name, old_root, old_directory, old_name = row[:10]
-    size, blake3, xxh128, origin, stored, *more = row[10:]
-    kind = _TYPES[what]
-    path = root if not name else _absolute(root, directory, name)
-    other = None if old_name is None else _absolute(old_root, old_directory, old_name)
-    data: dict[str, object] = {} if stored is None else json.loads(stored)
-    if kind is EventType.FILE_MOVED and "to" in data:  # we moved it to where no root is
-        path, other = os.fsencode(str(data.pop("to"))), path
-    elif other is not None and kind is EventType.FILE_DUPLICATE:
-        data["of_path"], other = text(other), None
-    elif other is not None and kind is EventType.FILE_CREATED:
-        data["restored_from"], other = text(other), None
-    if any(more):
-        data.update({name: digest.hex() for name, digest in zip(_MORE_DIGESTS, more, strict=True) if digest})
-    identity = event_id(at_us, seq, epoch)
-    return Event(seq, identity, kind, at_us, library, path, other, size, blake3, xxh128, origin, data)
-
-
-def event_id(at_us: int, seq: int, epoch: str) -> str:
-    """The UUIDv7 of an event: its milliseconds and microseconds, then a digest of the log's name and the number."""
-    tail = int.from_bytes(hashlib.blake2b(f"{epoch}:{seq}".encode(), digest_size=8).digest(), "big") >> 2
-    digits = f"{2 << 62 | tail:016x}"
-    return f"{_id_start(at_us)}-{digits[:4]}-{digits[4:]}"
-
-
-@lru_cache(maxsize=16)
-def _id_start(at_us: int) -> str:
-    """The part of an id that tells the time; what is recorded together has one time."""
-    milliseconds, microseconds = divmod(at_us, 1000)
-    digits = f"{(milliseconds & (1 << 48) - 1) << 16 | 7 << 12 | microseconds:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:]}"
 
 
 def _chosen(column: str, values: Iterable[object] | None) -> tuple[str, tuple[str, ...]]:
@@ -721,6 +666,6 @@ def _group(rows: list[Sequence[Any]]) -> Iterator[DuplicateGroup]:
         library, root, directory, name, filesystem, ino, number, disk = row[3:]
         inodes.add((disk, ino) if ino else number)
         actual = unsigned(ino)
-        files.append(Copy(library, _absolute(root, directory, name), filesystem or b"", actual))
+        files.append(Copy(library, absolute(root, directory, name), filesystem or b"", actual))
     if len(inodes) > 1:
         yield DuplicateGroup(rows[0][1], rows[0][2], files)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from mediasluice.catalogue import view as module
+from mediasluice.catalogue.events import event_id
 from mediasluice.catalogue.rows import DuplicateTotals
 from mediasluice.catalogue.store import Catalogue
-from mediasluice.catalogue.view import View, event_id
+from mediasluice.catalogue.view import View
 from mediasluice.errors import ConfigError
 from mediasluice.model.files import FileState, Kind
 from mediasluice.model.flow import RootId

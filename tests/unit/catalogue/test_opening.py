@@ -322,8 +322,10 @@ def test_a_catalogue_without_readings_reads_all_that_it_knows(file: Path, tmp_pa
         assert [subject.name for subject in view.following(0, 100, frozenset())[1]] == [b"x"]
 
 
-LATER = ("capture", "external", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread")
-LATER += ("announced", "dead_letter", "sink")
+LATER = (
+    *("capture", "external", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread"),
+    *("announced", "dead_letter", "sink"),
+)
 """The tables of the third version and of those after it."""
 
 

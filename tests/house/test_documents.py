@@ -4,9 +4,12 @@ import ast
 import re
 import tomllib
 
+import pytest
+
 from mediasluice.config.document import keys
 from mediasluice.config.layers import load
 from mediasluice.config.presets import PRESETS
+from mediasluice.config.sinks import TYPES as SINKS
 from tests.house.tree import HOUSE, TOP, modules
 
 DOCUMENTS = [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")]
@@ -31,11 +34,30 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert set(rows) == {".".join(key) for key in keys()}
     loaded = load(None, {}, {"libraries": {"NAME": {"path": "/in"}}}, system=TOP / "nowhere")
     for row in loaded.rows():
-        if row.key == "libraries.NAME.path":
-            continue
-        value = ", ".join(row.value) or [] if isinstance(row.value, list) else row.value
-        text = {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))
-        assert rows[row.key] == f"`{text}`", row.key
+        if row.key not in {"libraries.NAME.path", "sinks"}:
+            assert rows[row.key] == f"`{_written(row.value)}`", row.key
+
+
+@pytest.mark.parametrize("kind", SINKS)
+def test_every_setting_of_a_sink_is_documented_with_its_default(kind: str) -> None:
+    """docs/settings.md names the default of each type of sinks, unless the key has to be set."""
+    rows = dict(re.findall(r"^\| `sinks\.NAME\.([\w.]+)` \| (.*?) \|", SETTINGS, re.MULTILINE))
+    required: dict[str, dict[str, object]] = {
+        "webhook": {"url": "https://h"},
+        "command": {"command": ["x"]},
+        "notify": {"urls": "json://h"},
+    }
+    said = {"type": kind, **required.get(kind, {})}
+    skipped = {*said, *(("url",) if kind in {"rabbitmq", "asynq"} else ())}
+    for row in load(None, {}, {"sinks": {"NAME": said}}, system=TOP / "nowhere").rows():
+        key = row.key.removeprefix("sinks.NAME.")
+        if key != row.key and key not in skipped:
+            assert f"`{_written(row.value)}`" in rows[key], key
+
+
+def _written(value: object) -> str:
+    value = ", ".join(value) or [] if isinstance(value, list) else value
+    return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))
 
 
 def test_every_preset_is_documented() -> None:

@@ -76,7 +76,7 @@ class Position(NamedTuple):
     type: str
     epoch: str
     cursor: int
-    done: frozenset[int]  # events after the cursor that are done as well
+    done: tuple[tuple[int, int], ...]  # events after the cursor that are done as well: first and last of each span
     state: str  # ACTIVE | PAUSED | DISABLED
     reason: str | None
     since_us: int
@@ -88,7 +88,7 @@ class Progress(NamedTuple):
     """What became of a batch. ``letters`` replace those of the same events, ``settled`` are those that are over."""
 
     cursor: int
-    done: Collection[int]
+    done: Sequence[tuple[int, int]]
     delivered: int  # facts of this batch
     announced: Sequence[Announced] = ()
     letters: Sequence[Letter] = ()
@@ -153,7 +153,11 @@ def positions(connection: sqlite3.Connection) -> dict[str, Position]:
         "SELECT name, type, epoch, cursor, done, state, reason, since_us, lagged, delivered FROM sink ORDER BY name"
     )
     found = (Position(*row) for row in rows.fetchall())
-    return {one.name: one._replace(done=frozenset(json.loads(str(one.done)))) for one in found}
+    return {one.name: one._replace(done=_spans(str(one.done))) for one in found}
+
+
+def _spans(stored: str) -> tuple[tuple[int, int], ...]:
+    return tuple((first, last) for first, last in json.loads(stored))
 
 
 def register(ledger: Ledger, name: str, kind: str, at_us: int, *, from_start: bool) -> tuple[Position, str | None]:
@@ -214,7 +218,7 @@ def record(ledger: Ledger, name: str, progress: Progress) -> None:
     connection = ledger.connection
     connection.execute(
         "UPDATE sink SET cursor = ?, done = ?, delivered = delivered + ? WHERE name = ?",
-        (progress.cursor, json.dumps(sorted(progress.done)), progress.delivered, name),
+        (progress.cursor, json.dumps(progress.done), progress.delivered, name),
     )
     known: dict[int, Announced] = {one.file: one for one in progress.announced}  # the last word counts
     connection.executemany(

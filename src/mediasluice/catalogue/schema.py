@@ -423,7 +423,7 @@ sink = Table(
     Column("type", Text, nullable=False),
     Column("epoch", Text, nullable=False),  # the log that its cursor counts in
     Column("cursor", BigInteger, nullable=False),  # all events up to it are done
-    Column("done", Text, nullable=False),  # a JSON list: events after the cursor that are done as well
+    Column("done", Text, nullable=False),  # a JSON list of spans: events after the cursor that are done as well
     Column("state", Text, nullable=False),  # active | paused | disabled, by the far side
     Column("reason", Text),
     Column("since_us", BigInteger, nullable=False),  # when this state began

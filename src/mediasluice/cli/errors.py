@@ -46,6 +46,8 @@ EXIT_CODES: Mapping[type[errors.SluiceError], int] = {
     errors.ChangedWhileReading: FILES_FAILED,
     errors.Unreadable: FILES_FAILED,
     errors.HeldForReview: HELD,
+    errors.SinkRefused: FAILED,
+    errors.SinkUnreachable: TRY_LATER,
     errors.LockHeld: TRY_LATER,
     errors.ServiceGone: TRY_LATER,
     errors.DiskFull: TRY_LATER,

@@ -7,24 +7,41 @@ The rooms below never see this: they get ``Library`` and ``Rules`` of the model.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import InitErrorDetails
 
 from mediasluice.config import values
+from mediasluice.config.fields import (
+    BUILT_IN,
+    Duration,
+    Extensions,
+    Globs,
+    Hours,
+    Ignores,
+    Interval,
+    JunkGlobs,
+    LibraryName,
+    Owner,
+    PathTemplate,
+    RootPath,
+    Section,
+    Size,
+    Switch,
+    Target,
+    lower,
+    only,
+)
 from mediasluice.config.presets import PRESETS
+from mediasluice.config.sinks import SECRET_KEYS, SinkOf
+from mediasluice.config.sinks import SECTIONS as SINKS
 from mediasluice.identify.junk import DEFAULT_PATTERNS
 from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, ProfileName, Scope, Undated
 from mediasluice.model.roots import Library, Rules
@@ -32,98 +49,18 @@ from mediasluice.model.roots import Library, Rules
 _RULES = Rules()  # the defaults of what belongs to a library are said there, once
 _IMPORTS = ImportRules()  # and those of what it imports there
 
-BUILT_IN = "default"  # in junk.patterns: the built-in list
-LIBRARY_NAME = "NAME"  # stands for the name of any library in a key
+NAME = "NAME"  # stands for the name of any library, or of any sink, in a key
 Key = tuple[str, ...]
 
-SECRETS = frozenset({("database", "url")})  # never shown, not in an error either
-
-_WORDS = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
-_TIME: dict[str, list[dict[str, object]]] = {
-    "anyOf": [{"type": "string", "pattern": f"^{values.DURATION.pattern}$"}, {"type": "number", "minimum": 0}]
-}
-
-Duration = Annotated[
-    float,
-    BeforeValidator(values.seconds),
-    PlainSerializer(values.duration_text, return_type=str),
-    WithJsonSchema(_TIME),
-]
-Interval = Annotated[
-    float | None,
-    BeforeValidator(values.interval),
-    PlainSerializer(lambda every: "never" if every is None else values.duration_text(every), return_type=str),
-    WithJsonSchema({"anyOf": [{"enum": list(values.NAMED_INTERVALS)}, *_TIME["anyOf"], {"type": "null"}]}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(values.size),
-    PlainSerializer(values.size_text, return_type=str),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]}),
-]
-Hours = Annotated[
-    values.Hours,
-    BeforeValidator(values.hours),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": f"^{values.HOURS.pattern}$"}),
-]
-Globs = Annotated[tuple[str, ...], BeforeValidator(values.globs), WithJsonSchema(_WORDS)]
-Ignores = Annotated[tuple[str, ...], BeforeValidator(values.ignores), WithJsonSchema(_WORDS)]
-JunkGlobs = Annotated[
-    tuple[str, ...],
-    BeforeValidator(lambda value: values.globs(value, keep=BUILT_IN)),
-    WithJsonSchema(_WORDS),
-]
-Extensions = Annotated[tuple[str, ...], BeforeValidator(values.extensions), WithJsonSchema(_WORDS)]
-RootPath = Annotated[
-    bytes,
-    BeforeValidator(values.root_path),
-    PlainSerializer(os.fsdecode, return_type=str),
-    WithJsonSchema({"type": "string"}),
-]
-Target = Annotated[
-    bytes,
-    BeforeValidator(values.target),
-    PlainSerializer(os.fsdecode, return_type=str),
-    WithJsonSchema({"type": "string"}),
-]
-PathTemplate = Annotated[str, BeforeValidator(values.template)]
-Owner = Annotated[str, BeforeValidator(values.owner)]
-
-
-def _only(allowed: object, why: str) -> BeforeValidator:
-    """Accept one value and say why this version has no other."""
-
-    def check(value: object) -> object:
-        if value != allowed:
-            raise ValueError(why)
-        return value
-
-    return BeforeValidator(check)
-
-
-def _switch(value: object) -> object:
-    """Take the words of the environment for the switches that they mean."""
-    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
-
-
-Switch = Annotated[Literal[True, False, "auto"], BeforeValidator(_switch)]
-LibraryName = Annotated[str, BeforeValidator(values.library_name)]
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-class Section(BaseModel):
-    """Frozen, and strict about names: an unknown key is an error, never ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+SECRETS = frozenset(  # never shown, not in an error either
+    {("database", "url"), *(("sinks", NAME, key) for key in SECRET_KEYS)}
+)
+NAMED = ("libraries", "sinks")  # sections whose keys are names
 
 
 class System(Section):
     log_dir: RootPath | None = None
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = "info"
     log_format: Literal["console", "json"] = "console"
     timezone: Annotated[str, BeforeValidator(values.timezone)] | None = None
 
@@ -265,7 +202,7 @@ class Schedules(Section):
 class Database(Section):
     url: Annotated[
         None,
-        _only(None, "this version keeps its catalogue as SQLite in the data directory; leave it out"),
+        only(None, "this version keeps its catalogue as SQLite in the data directory; leave it out"),
     ] = None
 
 
@@ -282,6 +219,7 @@ class Settings(Section):
     previews: Previews = Previews()
     metadata: Metadata = Metadata()
     essences: Essences = Essences()
+    sinks: dict[LibraryName, SinkOf] = Field(default_factory=dict)
     retention: Retention = Retention()
     schedules: Schedules = Schedules()
 
@@ -387,18 +325,27 @@ def _lies_in(path: bytes, directory: bytes) -> bool:
     return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
 
 
-def keys(model: type[Section] = Settings) -> Iterator[tuple[str, ...]]:
-    """Name every setting by its path in the document; ``NAME`` stands for the name of a library."""
+def keys(model: type[Section] = Settings) -> Iterator[Key]:
+    """Name every setting by its path in the document, once; ``NAME`` stands for the name of a library or of a sink."""
     for field, info in model.model_fields.items():
         key = info.alias or field
         inner: Any = info.annotation
-        names: tuple[str, ...] = (key,)
-        if key == "libraries":
-            names, inner = (key, LIBRARY_NAME), get_args(inner)[1]
+        if model is Settings and key == "sinks":
+            below = dict.fromkeys(one for section in SINKS for one in keys(section))
+            yield from ((key, NAME, *one) for one in below)
+            continue
+        names: Key = (key,)
+        if model is Settings and key == "libraries":
+            names, inner = (key, NAME), get_args(inner)[1]
         if isinstance(inner, type) and issubclass(inner, Section):
             yield from ((*names, *below) for below in keys(inner))
         else:
             yield names
+
+
+def pattern_of(key: Key) -> Key:
+    """A key with ``NAME`` in place of the name in it."""
+    return (key[0], NAME, *key[2:]) if len(key) > 1 and key[0] in NAMED else key
 
 
 def json_schema() -> dict[str, Any]:

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mediasluice.config import file as files
-from mediasluice.config.document import LIBRARY_NAME, SECRETS, Key, Settings, keys
+from mediasluice.config.document import NAME, NAMED, SECRETS, Key, Settings, keys, pattern_of
 from mediasluice.config.presets import PRESETS, Preset
+from mediasluice.config.sinks import TYPES as SINK_TYPES
 from mediasluice.errors import BadSetting
 from mediasluice.model.imports import After
 
@@ -79,7 +80,7 @@ def load(
     for path, document in read:
         _lay_over(merged, origins, document, str(path))
     _lay_over(merged, origins, overrides, COMMAND_LINE)
-    names = list(merged["libraries"]) if isinstance(merged.get("libraries"), dict) else []
+    names = {section: list(merged[section]) for section in NAMED if isinstance(merged.get(section), dict)}
     for key, value, origin in _environment(environ, names):
         if origins.get(key) != COMMAND_LINE:
             _lay_over(merged, origins, _nested(key, value), origin)
@@ -145,7 +146,9 @@ def _fill(target: dict[str, Any], origins: Origins, under: Mapping[str, Any], or
             origins[key] = origin
 
 
-def _environment(environ: Mapping[str, str], libraries: Sequence[str]) -> Iterator[tuple[Key, str | None, str]]:
+def _environment(
+    environ: Mapping[str, str], names: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Key, str | None, str]]:
     """Find the settings of the environment: key, value, origin.
 
     A name without ``__`` counts only where it is a top-level key, a value without text not at all.
@@ -156,13 +159,13 @@ def _environment(environ: Mapping[str, str], libraries: Sequence[str]) -> Iterat
             continue
         parts = tuple(variable.removeprefix(PREFIX).lower().split("__"))
         value = environ[variable]
-        if _pattern(parts) not in known and parts[-1].endswith("_file"):
+        if pattern_of(parts) not in known and parts[-1].endswith("_file"):
             parts = (*parts[:-1], parts[-1].removesuffix("_file"))
-            if _pattern(parts) in known:
+            if pattern_of(parts) in known:
                 value = _secret(variable, value)
-        if _pattern(parts) in known:
-            if parts[0] == "libraries":
-                parts = ("libraries", _library(parts[1], libraries), *parts[2:])
+        if pattern_of(parts) in known:
+            if parts[0] in NAMED:
+                parts = (parts[0], _name(parts[1], names.get(parts[0], ())), *parts[2:])
             yield parts, None if value == "null" else value, f"environment {variable}"
         elif len(parts) > 1:
             raise BadSetting(f"the environment's {variable} names no setting{_nearest(parts)}")
@@ -175,8 +178,8 @@ def _secret(variable: str, path: str) -> str:
         raise BadSetting(f"the file that {variable} names cannot be read: {error}", path=path) from error
 
 
-def _library(part: str, names: Sequence[str]) -> str:
-    """Find the library that a variable means: case and everything but letters and digits do not count."""
+def _name(part: str, names: Sequence[str]) -> str:
+    """Find the library or the sink that a variable means: case and everything but letters and digits do not count."""
     plain = {re.sub(r"\W", "_", name).lower(): name for name in names}
     return plain.get(part, part)
 
@@ -188,21 +191,17 @@ def _nested(key: Key, value: object) -> dict[str, Any]:
     return dict(nested)
 
 
-def _pattern(key: Key) -> Key:
-    return ("libraries", LIBRARY_NAME, *key[2:]) if len(key) > 2 and key[0] == "libraries" else key
-
-
 def _is_section(key: Key) -> bool:
-    pattern = ("libraries", LIBRARY_NAME, *key[2:]) if len(key) > 1 and key[0] == "libraries" else key
+    pattern = pattern_of(key)
     return any(len(known) > len(pattern) and known[: len(pattern)] == pattern for known in keys())
 
 
 def _nearest(key: Key) -> str:
     """Name what was probably meant: the closest name in the same section, else the same name elsewhere."""
-    pattern = _pattern(key)
+    pattern = pattern_of(key)
     depth = len(pattern) - 1
     beside = {known[depth] for known in keys() if len(known) > depth and known[:depth] == pattern[:depth]}
-    if close := difflib.get_close_matches(key[-1], sorted(beside - {LIBRARY_NAME}), n=1, cutoff=0.5):
+    if close := difflib.get_close_matches(key[-1], sorted(beside - {NAME}), n=1, cutoff=0.5):
         return f"; did you mean {'.'.join((*key[:-1], close[0]))}?"
     elsewhere = [".".join(known) for known in keys() if known[-1] == key[-1]]
     return f"; did you mean {elsewhere[0]}?" if elsewhere else ""
@@ -212,6 +211,8 @@ def _explain(error: ValidationError, origins: Origins, paths: Sequence[Path]) ->
     """Say each thing that is wrong in one line."""
     for problem in error.errors(include_url=False):
         key = tuple(str(part) for part in problem["loc"] if part != "[key]")
+        if key[0:1] == ("sinks",) and key[2:3] and key[2] in SINK_TYPES:  # the type by which its section was found
+            key = (*key[:2], *key[3:])
         above = (key[:length] for length in range(len(key), 0, -1))
         origin = next((origins[part] for part in above if part in origins), "")  # of a missing key: of its section
         if origin in {str(path) for path in paths} and (line := files.line_of(Path(origin), key)):
@@ -225,7 +226,10 @@ def _problem(kind: str, message: str, key: Key, given: object, context: Mapping[
         return f"unknown key{_nearest(key)}"
     if kind == "missing":
         return "is missing"
-    hidden = any(secret[: len(key)] == key for secret in SECRETS)  # the value may hold a secret
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        return f"its `type` should be one of {', '.join(SINK_TYPES)}"
+    pattern = pattern_of(key)
+    hidden = any(secret[: len(key)] == pattern[: len(secret)] for secret in SECRETS)  # the value may hold a secret
     shown = STARS if hidden else repr(given) if len(repr(given)) <= 60 else f"{repr(given)[:57]}..."
     if kind == "value_error":
         message = str(context["error"])
@@ -241,4 +245,4 @@ def _rows(value: object, origins: Mapping[Key, str], key: Key) -> Iterator[Row]:
             yield from _rows(below, origins, (*key, name))
         return
     plain = list(value) if isinstance(value, tuple) else value
-    yield Row(".".join(key), STARS if key in SECRETS and value else plain, origins.get(key, DEFAULT))
+    yield Row(".".join(key), STARS if pattern_of(key) in SECRETS and value else plain, origins.get(key, DEFAULT))

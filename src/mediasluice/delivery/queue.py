@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from mediasluice.catalogue.outbox import Fact
 
@@ -27,7 +27,7 @@ class Entry:
     due_s: float = 0.0  # not before
     is_letter: bool = False  # it was given up before and is tried again
     is_busy: bool = False
-    reason: str | None = field(default=None)  # why it is still here
+    reason: str | None = None  # why it is still here
 
     @property
     def seq(self) -> int:
@@ -78,12 +78,12 @@ class Queue:
     def is_parked(self, keys: Iterable[str]) -> bool:
         return bool(self._parked) and any(key in self._parked for key in keys)
 
-    def behind(self, keys: Iterable[str]) -> list[Entry]:
-        """The entries that have to be parked with these keys, and with those of one another, in order."""
-        blocked = set(keys)
+    def behind(self, first: Entry) -> list[Entry]:
+        """The entries after one that have to be parked with it, and with one another, in order."""
+        blocked = set(first.keys)
         found = []
         for entry in self._entries.values():
-            if not entry.is_busy and not blocked.isdisjoint(entry.keys):
+            if entry.seq > first.seq and not entry.is_busy and not blocked.isdisjoint(entry.keys):
                 blocked.update(entry.keys)
                 found.append(entry)
         return found
@@ -107,9 +107,6 @@ class Queue:
                 blocked.update(entry.keys)
                 continue
             chosen.append(entry)
+            if not self._is_strict:  # the next one of this file or path goes when this one is there
+                blocked.update(entry.keys)
         return chosen, next_s
-
-
-def cut_after_trouble(delivered: Sequence[bool]) -> int:
-    """How many at the beginning went well: a strict sink gets all after the first trouble again."""
-    return next((at for at, went_well in enumerate(delivered) if not went_well), len(delivered))

@@ -199,9 +199,9 @@ class Relay:
         try:
             with self._open_view() as view:
                 try:
-                    self._load(view)
+                    self.begin(view)
                     while not self._stopping:
-                        self._wait(self._round(view))
+                        self._wait(self.turn(view))
                 finally:
                     self._end()
         except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
@@ -226,13 +226,13 @@ class Relay:
             self._wake.wait(max(0.0, min(until_s - self._clock(), LOOK_S)))
             self._has_news = False
 
-    def _round(self, view: View) -> float:
-        """Do what can be done; gives until when nothing can be [s]."""
+    def turn(self, view: View) -> float:
+        """Do what can be done now; gives until when nothing can be [s]."""
         for future in [one for one in self._under_way if one.done()]:
             self._come_back(future, self._under_way.pop(future))
         if self._reloads and not self._under_way:
             self._reloads = False
-            self._load(view)
+            self.begin(view)
         if self._position.state != ACTIVE or self._reloads:
             return math.inf
         self._fill(view)
@@ -240,7 +240,7 @@ class Relay:
             self._record()
         return self._hand_over()
 
-    def _load(self, view: View) -> None:
+    def begin(self, view: View) -> None:
         """Begin where the catalogue says."""
         self._position = view.ask(outbox.positions)[self.name]
         self._queue = Queue(is_strict=self._traits.is_strict)
@@ -271,8 +271,6 @@ class Relay:
         while self._has_room() and not self._stopping:
             found = view.ask(outbox.facts, self._read, READ)
             self._has_more = len(found) == READ
-            if not found:
-                return
             fresh: list[Entry] = []
             letters: list[Letter] = []
             for fact in found:
@@ -290,9 +288,12 @@ class Relay:
                 else:
                     fresh.append(Entry(self._as_told(fact), keys, now_s))
             self._queue.add(fresh)
-            self._read = found[-1].event.seq
+            if found:
+                self._read = found[-1].event.seq
             if letters:
                 self._record(letters=letters)
+            if not self._has_more:
+                return
 
     def _has_room(self) -> bool:
         return len(self._queue) < self._options.read_ahead and len(self._done) < SPANS_MAX
@@ -432,29 +433,26 @@ class Relay:
         now_s = self._clock()
         done: list[tuple[Entry, Outcome]] = []
         dead: list[tuple[Entry, Outcome]] = []
-        blocked: set[str] = set()
         is_cut = False
         for entry, outcome in zip(batch, outcomes, strict=True):
-            if is_cut or not blocked.isdisjoint(entry.keys):
+            if is_cut:  # the order of the log from there on, also where it was delivered already
                 entry.reason = "one before it is to be delivered first"
-                blocked.update(entry.keys)
             elif outcome.result is Result.DELIVERED:
                 done.append((entry, outcome))
             elif outcome.result is Result.DEAD or self._is_over(entry, outcome):
                 dead.append((entry, outcome))
-                blocked.update(entry.keys)
+                is_cut = self._traits.is_strict
             else:
                 self._postpone(entry, outcome, now_s)
-                blocked.update(entry.keys)
                 is_cut = self._traits.is_strict
         if done:
             self._went_well()
-        dead = self._believed(dead, now_s, is_alone=not done)
-        letters = [letter for entry, outcome in dead for letter in self._give_up(entry, outcome)]
         for entry, _ in done:
             self._queue.remove(entry)
             if not entry.is_letter:
                 self._done.add(entry.seq)
+        dead = self._believed(dead, now_s, is_alone=not done)
+        letters = [letter for entry, outcome in dead for letter in self._give_up(entry, outcome)]
         if done or letters:
             settled = [entry.seq for entry, _ in done if entry.is_letter]
             announced = [one for _, outcome in done for one in outcome.announced]
@@ -515,7 +513,7 @@ class Relay:
         )
         letters = [self._letter(entry.seq, DEAD, entry.keys, tries, reason)]
         self._queue.park(entry.keys)
-        for other in self._queue.behind(entry.keys):
+        for other in self._queue.behind(entry):
             self._queue.remove(other)
             if not other.is_letter:
                 self._done.add(other.seq)

@@ -35,6 +35,7 @@ from typing import IO, NamedTuple
 from mediasluice.actions.copying import AS_IT_IS, Owner, give
 from mediasluice.actions.renaming import rename_new
 from mediasluice.actions.transfer import sync_directory
+from mediasluice.identify.launching import launched
 from mediasluice.identify.opened import Opened
 from mediasluice.identify.readers.formats import DEMUXERS
 from mediasluice.model.files import ChangeKey, Kind
@@ -355,12 +356,9 @@ def _place(descriptor: int, path: bytes) -> str:
 
 
 def _started(arguments: list[str], *descriptors: int) -> subprocess.Popen[bytes]:
-    if os.name == "posix":
-        prefix = (sys.executable, "-P", "-m", "mediasluice.actions.launching", str(os.getpid()), str(MEMORY))
-        arguments = [*prefix, *arguments]
     try:
         return subprocess.Popen(  # noqa: S603 - a list without a shell; files are numbers
-            arguments,
+            launched(arguments, MEMORY),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -15,14 +15,13 @@ Fails with: nothing.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from mediasluice.identify import calling
 from mediasluice.model.media import Reading, Tags
 
 TIMEOUT_S = 10.0  # chosen: an answer over the network, with one repeat
@@ -92,18 +91,11 @@ class Program:
         question = json.dumps(about, default=str).encode()  # ASCII: bytes of a path that are no text are \udcXX
         if len(question) > QUESTION_MAX:
             raise _Failure(f"a question of {len(question)} bytes")
-        process = subprocess.Popen(  # noqa: S603 - the user named this very command
-            self._argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")},
-            start_new_session=True,
-        )
+        process = calling.start(self._argv, calling.environment())
         talk = _Talk(process, question)
         is_late = not self._ends_in_time(talk)
         if is_late:
-            _kill(process)
+            calling.kill(process)
             talk.join(_ENDING_S)
             process.poll()  # nobody else waits for it, if a grandchild still holds the pipe
         if len(talk.answer) > ANSWER_MAX:
@@ -111,7 +103,7 @@ class Program:
         if is_late:
             raise _Failure(f"no answer within {self._timeout_s:g} s")
         if process.returncode:
-            raise _Failure(f"ended with {process.returncode} {talk.complaint.decode(errors='replace')}")
+            raise _Failure(f"ended with {process.returncode} {talk.complaint.kept.decode(errors='replace')}")
         return talk.answer
 
     def _ends_in_time(self, talk: _Talk) -> bool:
@@ -131,10 +123,10 @@ class _Talk(threading.Thread):
 
     def __init__(self, process: subprocess.Popen[bytes], question: bytes) -> None:
         super().__init__(name="external", daemon=True)
-        self.answer = self.complaint = b""
+        assert process.stderr is not None
+        self.answer = b""
+        self.complaint = calling.Tail(process.stderr, COMPLAINT_MAX)
         self._process, self._question = process, question
-        self._listener = threading.Thread(target=self._listen, name="external", daemon=True)
-        self._listener.start()
         self.start()
 
     def run(self) -> None:
@@ -146,23 +138,7 @@ class _Talk(threading.Thread):
         with process.stdout as pipe:
             self.answer = pipe.read(ANSWER_MAX + 1)
         process.wait()
-        self._listener.join(_ENDING_S)
-
-    def _listen(self) -> None:
-        """Keep the end of what it complains of."""
-        assert self._process.stderr is not None
-        with self._process.stderr as pipe:
-            while part := os.read(pipe.fileno(), COMPLAINT_MAX):
-                self.complaint = (self.complaint + part)[-COMPLAINT_MAX:]
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End it and what it started: they are a group of their own."""
-    if hasattr(os, "killpg"):
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
+        self.complaint.join(_ENDING_S)
 
 
 def _parsed(answer: bytes) -> Mapping[str, object] | None:

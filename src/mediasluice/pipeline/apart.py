@@ -27,6 +27,7 @@ from mediasluice.actions import transcoding
 from mediasluice.actions.copying import Differs, Owner, Stopped, check
 from mediasluice.actions.transcoding import MEMORY, PROFILES, Trouble, Untranscoded
 from mediasluice.actions.transfer import Why, key_of, why_of
+from mediasluice.identify.launching import launched
 from mediasluice.identify.opened import Opened
 from mediasluice.model.files import ChangeKey, Kind, in_range
 from mediasluice.model.paths import join, text
@@ -91,12 +92,9 @@ def make(order: Order, *, heard: Callable[[Heard], None], stopped: Callable[[], 
 
 def _started() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "mediasluice.pipeline.apart"]
-    if os.name == "posix":
-        launching = (sys.executable, "-P", "-m", "mediasluice.actions.launching", str(os.getpid()), str(MEMORY))
-        command = [*launching, *command]
     try:
         return subprocess.Popen(  # noqa: S603 - ourselves, a list without a shell
-            command,
+            launched(command, MEMORY),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ import pytest
 from mediasluice.actions import transcoding
 from mediasluice.actions.copying import Owner
 from mediasluice.actions.transcoding import PROFILES, Program, Transcoded, Trouble, Untranscoded, command
+from mediasluice.identify.launching import launched
 from mediasluice.identify.opened import Opened
 from mediasluice.model.files import Kind
 
@@ -455,8 +456,8 @@ def test_the_command_is_a_list_without_a_shell() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="priorities of POSIX")
 def test_who_was_launched_launches_at_the_same_priority() -> None:
     """A polite process that starts another polite one does not starve it."""
-    launching = (sys.executable, "-P", "-m", "mediasluice.actions.launching", str(os.getpid()), str(4 << 30))
-    asked = [*launching, *launching, sys.executable, "-c", "import os; print(os.nice(0))"]
+    command = [sys.executable, "-c", "import os; print(os.nice(0))"]
+    asked = launched(launched(command, 4 << 30), 4 << 30)
     answer = subprocess.run(asked, check=True, capture_output=True, timeout=50, text=True)
     assert int(answer.stdout) == max(os.nice(0), 10)
 

@@ -144,6 +144,11 @@ def count_after(connection: sqlite3.Connection, seq: int, most: int) -> tuple[in
     return int(count), None if oldest is None else int(oldest[0])
 
 
+def last_before(connection: sqlite3.Connection, at_us: int) -> int:
+    """The number of the last event before a time; 0 if there is none. Goes through the whole log."""
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM event WHERE at_us < ?", (at_us,)).fetchone()[0])
+
+
 # -- sinks ------------------------------------------------------------------------------------------
 
 

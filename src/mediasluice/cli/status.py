@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mediasluice.cli import sinks
 from mediasluice.cli.options import Call, Command
 from mediasluice.cli.output import duration, json_line, say, shown, table
 from mediasluice.cli.places import data_of, view_of
@@ -68,6 +69,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
         "imports": {"counts": {}, "waiting": {}},
         "inside": {"behind": 0, "again": {}, "reading": []},
         "renditions": {"counts": {}, "reason": None, "now": None},
+        "sinks": [],
     }
     view = view_of(data, quiet=quiet)
     if view is None:
@@ -90,6 +92,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
             "imports": imports,
             "inside": view.inside() | {"reading": []},
             "renditions": {"counts": counts, "reason": None, "now": None},
+            "sinks": sinks.stored(view),
         }
         return state | {"roots": roots, "counts": view.counts(), **rest}
 
@@ -121,6 +124,8 @@ def _show(state: dict[str, Any]) -> None:
     _show_inside(state["inside"])
     for line in _renditions(state["renditions"]):
         say(line)
+    if state["sinks"]:
+        sinks.show(state["sinks"])
     if state["overflows"]:
         say(f"event queue overflows: {state['overflows']:,}; each time the root was compared again")
 

@@ -40,7 +40,7 @@ from mediasluice.config.fields import (
     only,
 )
 from mediasluice.config.presets import PRESETS
-from mediasluice.config.sinks import SECRET_KEYS, SinkOf
+from mediasluice.config.sinks import SECRET_KEYS, RabbitMQ, SinkOf
 from mediasluice.config.sinks import SECTIONS as SINKS
 from mediasluice.identify.junk import DEFAULT_PATTERNS
 from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, ProfileName, Scope, Undated
@@ -272,9 +272,11 @@ class Settings(Section):
         return tuple(self._library(name, section) for name, section in self.sections.items())
 
     def algorithms(self) -> frozenset[str]:
-        """Name the digests to compute: the two that identify a content, and those switched on beside them."""
+        """Name the digests to compute: the two that identify a content, and those that something asks for."""
         asked = self.fingerprints
-        switches = {"sha256": asked.sha256, "md5": asked.md5, "sha1": asked.sha1}
+        is_told = any(isinstance(sink, RabbitMQ) for sink in self.sinks.values())
+        sha256 = is_told if asked.sha256 == "auto" else asked.sha256
+        switches = {"sha256": sha256, "md5": asked.md5, "sha1": asked.sha1}
         return frozenset({"blake3", "xxh128", *(name for name, switch in switches.items() if switch is True)})
 
     def _library(self, name: str, section: LibrarySection) -> Library:

@@ -56,6 +56,8 @@ class Answers:
             "health": self._health,
             "explain": self._explain,
             "idle": self._idle,
+            "sinks": self._sinks,
+            "sinks.test": self._test_sink,
             **{what: partial(self._change, what) for what in CHANGES},
         }
 
@@ -67,6 +69,7 @@ class Answers:
             live["imports"] = {"counts": view.imports(), "waiting": service.host.importer.waits}
             live["inside"] |= view.inside()
             live["renditions"] = self._renditions(view)
+            live["sinks"] = service.deliveries.rows(view)
         yield live
 
     def _live(self) -> dict[str, Any]:
@@ -251,7 +254,17 @@ class Answers:
         answer = self._service.host.writer.call(attempt)
         if isinstance(answer, SluiceError):
             raise answer
+        if what.startswith("sinks."):
+            self._service.deliveries.reload(params["name"])
         yield answer
+
+    def _sinks(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        with View.open(catalogue_file(self._service.data)) as view:
+            yield from self._service.deliveries.rows(view)
+
+    def _test_sink(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        self._service.deliveries.test(params["name"])
+        yield {"name": params["name"], "reached": True}
 
     def _refuse_owner(self, name: str) -> None:
         """An account that a library imports for is needed as long as this service runs."""

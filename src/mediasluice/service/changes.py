@@ -1,4 +1,4 @@
-"""Change accounts and items: the changes that people ask for by name, and the way to the one writer.
+"""Change accounts, items and sinks: the changes that people ask for by name, and the way to the one writer.
 
 Takes the name of a change and its parameters as JSON has them; gives what the change tells, as JSON. While a service
 runs, its writer does it; else this process takes the data lock for a moment and makes the catalogue if there is none.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from mediasluice.catalogue import outbox
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.errors import SluiceError, UsageError
@@ -69,11 +70,47 @@ def _delete_items(catalogue: Catalogue, params: Row) -> Row:
     return {"ids": params["ids"]}
 
 
+def _set_state(state: str, reason: str | None) -> Callable[[Catalogue, Row], Row]:
+    def change(catalogue: Catalogue, params: Row) -> Row:
+        name = str(params["name"])
+        if not catalogue.change(outbox.set_state, name, state, reason, now_us()):
+            raise _no_sink(name)
+        return {"name": name, "state": state}
+
+    return change
+
+
+def _replay(catalogue: Catalogue, params: Row) -> Row:
+    """``since``: the number of the event after which all are told again."""
+    name = str(params["name"])
+    if not catalogue.change(outbox.replay, name, int(params["since"])):
+        raise _no_sink(name)
+    return {"name": name, "since": int(params["since"])}
+
+
+def _retry_letters(catalogue: Catalogue, params: Row) -> Row:
+    return {"name": params["name"], "events": catalogue.change(outbox.retry_letters, str(params["name"]))}
+
+
+def _drop_letters(catalogue: Catalogue, params: Row) -> Row:
+    seqs = [int(seq) for seq in params["events"]]
+    return {"name": params["name"], "events": catalogue.change(outbox.drop_letters, str(params["name"]), seqs)}
+
+
+def _no_sink(name: str) -> UsageError:
+    return UsageError(f"there is no sink {name!r}", hint="see: sluice sinks")
+
+
 CHANGES: Mapping[str, Callable[[Catalogue, Row], Row]] = {
     "users.add": _add_account,
     "users.remove": _remove_account,
     "items.set": _change_item,
     "items.delete": _delete_items,
+    "sinks.pause": _set_state(outbox.PAUSED, "paused by a person"),
+    "sinks.resume": _set_state(outbox.ACTIVE, None),
+    "sinks.replay": _replay,
+    "sinks.retry": _retry_letters,
+    "sinks.drop": _drop_letters,
 }
 """Each is one transaction, or leaves the one that it is a part of as it was."""
 

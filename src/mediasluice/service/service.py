@@ -21,12 +21,14 @@ from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
 from mediasluice.pipeline.rendering import wishes_of
+from mediasluice.service.delivering import Deliveries
 from mediasluice.service.probing import HANGS, HANGS_S, Probe, Probes
 from mediasluice.sources.budget import WatchBudget
 from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import RootCheck, check_root, identity_of, refuse_overlap, told_apart
 from mediasluice.wiring import host as wiring
+from mediasluice.wiring.sinks import plans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.writer import Writer
     from mediasluice.service.lock import DataLock
+    from mediasluice.wiring.sinks import Plan
 
 _T = TypeVar("_T")
 
@@ -66,6 +69,7 @@ class Service:
         self._enriches = enriches  # whether the second pass runs in this process
         self._lock = lock
         self._host: wiring.Host
+        self._deliveries: Deliveries
         self._has_committed: tuple[Callable[[], None], ...] = ()
         self._intake_thread: threading.Thread
         self._monitor: threading.Thread | None = None
@@ -81,6 +85,11 @@ class Service:
     def host(self) -> wiring.Host:
         """The connected parts."""
         return self._host
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """The sinks; none without a service."""
+        return self._deliveries
 
     @property
     def is_service(self) -> bool:
@@ -157,8 +166,14 @@ class Service:
             writer.close()
             self._lock.release()
             raise self.failure or error from error
+        self._begin(writer, libraries, roots)
+        return roots
+
+    def _begin(self, writer: Writer, libraries: Sequence[Library], roots: Sequence[Watched]) -> None:
+        """Start the threads of the stages, from the last to the first."""
         importer, enricher = self._host.importer, self._host.enricher
-        self._has_committed = (importer.committed, enricher.committed)
+        self._deliveries = Deliveries(self.data, writer, self.log, self._fail)
+        self._has_committed = (importer.committed, enricher.committed, self._deliveries.committed)
         importer.start(self._host.intake.look_at, self._host.wake.set)  # first: it knows which files were being moved
         self._intake_thread = threading.Thread(target=self._run_intake, name="intake")
         self._intake_thread.start()
@@ -170,13 +185,13 @@ class Service:
             enricher.start(intake.roots, intake.look_at, importer.wake, self._host.wake.set, asking.hear)
             self._host.maker.start(self._host.intake.roots)
         if self._is_service:
+            self._deliveries.replace(self._plans())
             self._host.renderer.start(self._host.intake.roots, self._host.intake.look_at, wishes_of(libraries))
             self._readers = Readers(self._host.wake.set, time.monotonic)
             self._arming = {root.id for root in roots}
             threading.Thread(target=self._arm_all, args=(roots,), name="arm", daemon=True).start()
             self._monitor = threading.Thread(target=self._watch_roots, name="monitor", daemon=True)
             self._monitor.start()
-        return roots
 
     def _register(self, writer: Writer, library: Library, beside: Iterable[Watched]) -> Watched:
         """Make a root of a library; ``beside`` are the roots that are there already."""
@@ -453,7 +468,9 @@ class Service:
         wanted = {library.path: library for library in libraries}
         if old.metadata != settings.metadata and self._is_service:
             self._host.asking.replace(wiring.externals(settings))
-        rest_equal = old.fingerprints == settings.fingerprints
+        if self._is_service:
+            self._deliveries.replace(self._plans())
+        rest_equal = (old.fingerprints, old.algorithms()) == (settings.fingerprints, settings.algorithms())
         for path, root in present.items():
             library = wanted.get(path)
             if library is None or library != Library(root.library, root.path, root.rules, root.watch) or not rest_equal:
@@ -467,6 +484,9 @@ class Service:
                 self.log.warning("library_refused", library=library.name, path=text(path), reason=str(error))
                 continue
             self.attach(root)
+
+    def _plans(self) -> list[Plan]:
+        return plans(self.settings, lambda: View.open(catalogue_file(self.data)))
 
     def _detach(self, root: Watched) -> None:
         self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=False))
@@ -538,6 +558,7 @@ class Service:
     def stop(self) -> None:
         """End in order: no more sightings, no more looks, commit what is known, give the lock back."""
         self._stopping.set()
+        self._deliveries.halt()
         self._host.renderer.halt()  # while the others end, so does what it started
         self._probes.close()
         end_s = time.monotonic() + STOP_S
@@ -551,6 +572,7 @@ class Service:
         self._host.renderer.stop()
         self._host.enricher.stop()
         self._host.asking.stop()
+        self._deliveries.stop()
         for root in self._host.intake.roots.values():
             if root.source is not None:
                 root.source.close()

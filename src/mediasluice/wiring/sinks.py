@@ -1,0 +1,78 @@
+"""Make the sinks of a document: which type is which, with what is common to all of them.
+
+Takes settings; gives one plan for each sink, from which the service makes a relay. A driver is imported when its sink
+is opened: a document may name one that is not installed, and says so in its status.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from mediasluice.config import sinks as sections
+from mediasluice.delivery import command, webhook
+from mediasluice.delivery.relay import Options
+from mediasluice.delivery.sink import Sink, Traits
+
+if TYPE_CHECKING:
+    from mediasluice.catalogue.view import View
+    from mediasluice.config.document import Settings
+    from mediasluice.config.sinks import SinkSection
+
+BROKER_CAP_S = 5.0  # design: a broker that is back is noticed within it
+CAP_S = 300.0  # chosen: five minutes
+
+Making = tuple[Callable[[], Sink], Traits]
+
+
+class Plan(NamedTuple):
+    """A sink that is to be there. Two plans with the same ``said`` need no change."""
+
+    name: str
+    type: str
+    make: Callable[[], Sink]
+    traits: Traits
+    options: Options
+    said: object
+
+
+def plans(settings: Settings, open_view: Callable[[], View]) -> list[Plan]:
+    """One plan for each sink, in the order of the document."""
+    found = []
+    for name, section in settings.sinks.items():
+        make, traits = _making(section, open_view)
+        kind: str = section.type
+        found.append(Plan(name, kind, make, traits, _options(section, kind), (section, _places(settings))))
+    return found
+
+
+def _making(section: sections.SinkOf, open_view: Callable[[], View]) -> Making:
+    """How a sink of this type is made, and what it is like."""
+    if isinstance(section, sections.Webhook):
+        hook = webhook.Options(section.url, section.secrets, section.allow_private, section.timeout)
+        return lambda: webhook.Webhook(hook, time.time, time.monotonic), webhook.TRAITS
+    if isinstance(section, sections.Command):
+        called = command.Options(section.command, section.timeout)
+        return lambda: command.Command(called, time.monotonic), command.TRAITS
+    raise NotImplementedError(section.type)
+
+
+def _options(section: SinkSection, kind: str) -> Options:
+    cap_s = BROKER_CAP_S if kind in {"rabbitmq", "asynq"} else CAP_S
+    return Options(
+        events=section.events,
+        libraries=section.libraries,
+        own_actions=section.own_actions,
+        from_start=section.announce_existing,
+        retry_max=section.retry.max,
+        retry_cap_s=cap_s if section.retry.cap is None else section.retry.cap,
+        batch=section.batch.max,
+        window_s=section.batch.window,
+        rate=section.rate,
+    )
+
+
+def _places(settings: Settings) -> tuple[tuple[str, str, bytes], ...]:
+    """What a sink may need to know of the libraries."""
+    return tuple((name, one.type, one.path) for name, one in settings.sections.items())

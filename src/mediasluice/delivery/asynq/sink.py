@@ -1,0 +1,98 @@
+"""Hand facts to the workers of Melodee as jobs of Asynq.
+
+A job with a lock stands for all that happens in its library until a worker takes it. The lock says that there is such
+a job, not that it still has to begin: only while it waits does it cover what is new. While it runs, the newest fact
+comes back later, and a job follows when the lock is gone; the other facts of the batch are covered by that one.
+
+Takes ``Fact``; gives outcomes, and never a dead letter: what does not go waits for Redis or for a person.
+Fails with: SinkUnreachable, SinkRefused, MissingExtra; BadSetting when it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mediasluice.catalogue.outbox import Fact
+from mediasluice.delivery.asynq.mapping import Mapped, Options, Wanted
+from mediasluice.delivery.asynq.producer import LOCKED, RUNNING, Answer, Producer
+from mediasluice.delivery.sink import DELIVERED, Outcome, Result, Traits
+
+TRAITS = Traits(is_strict=False, concurrency=1, batch=1000)
+
+RUNNING_S = 5.0  # chosen: a scan takes minutes, and who copies an album does not wait for it
+DANGLING_S = 60.0  # chosen: somebody may free a lock by hand before its time
+
+_WAITING = frozenset({"pending", "scheduled", "retry", "aggregating"})  # has still to begin, or to begin again
+
+
+class AsynqSink:
+    """One Redis with the queues of Asynq."""
+
+    def __init__(self, options: Options, clock_ns: Callable[[], int]) -> None:
+        self._mapped = Mapped(options)
+        self._producer = Producer(options.url, clock_ns, options.answer_s)
+        self._over: dict[str, frozenset[str]] = {}  # jobs that an event which comes back has already: one for each
+
+    def open(self) -> None:
+        """Connect, and see that this Redis takes changes."""
+        self._producer.open(self._mapped.queues)
+
+    def deliver(self, facts: Sequence[Fact]) -> list[Outcome]:
+        """Enqueue what a batch asks for; facts that ask for nothing cost no call."""
+        wanted = self._mapped.wanted(facts, self._over)
+        if not wanted:
+            return [DELIVERED] * len(facts)
+        answers = self._producer.put([one.order for one in wanted])
+        outcomes = [DELIVERED] * len(facts)
+        done: dict[int, set[str]] = {}
+        for one, answer in zip(wanted, answers, strict=True):
+            later = _later(one, answer)
+            if later is not None:
+                newest = one.facts[-1]
+                outcomes[newest] = _sooner(outcomes[newest], later)
+            else:
+                for place in one.facts:
+                    done.setdefault(place, set()).add(one.job)
+        self._remember(facts, outcomes, done)
+        return outcomes
+
+    def close(self) -> None:
+        """Give up the connection."""
+        self._producer.close()
+
+    def _remember(self, facts: Sequence[Fact], outcomes: Sequence[Outcome], done: dict[int, set[str]]) -> None:
+        """Keep which of its jobs an event has that comes back for another one: a worker may be done with them by then.
+
+        Forgotten with the process: then such a job may be there twice, with the same id.
+        """
+        for place, fact in enumerate(facts):
+            if outcomes[place].result is Result.DELIVERED:
+                self._over.pop(fact.event.id, None)
+            elif place in done:
+                self._over[fact.event.id] = self._over.get(fact.event.id, frozenset()) | done[place]
+
+
+def _later(one: Wanted, answer: Answer) -> Outcome | None:
+    """Why a job is not its time yet; ``None``: it is there, or it is not to be."""
+    is_active = answer.code == RUNNING or (answer.code == LOCKED and answer.state == "active")
+    if is_active:
+        reason = f"{one.job} is running (task {answer.holder}); another one follows"
+        return None if one.is_logged_only else Outcome(Result.LATER, reason, RUNNING_S)
+    if answer.code != LOCKED or answer.state in _WAITING:
+        return None
+    key = one.order.task.unique_key
+    what = f"is {answer.state} and will not run" if answer.state else "does not exist any more"
+    ends = "never ends by itself" if answer.lock_s is None else f"ends in {round(answer.lock_s)} s"
+    reason = (
+        f"the lock of {one.job} is held by task {answer.holder}, which {what}; the lock {ends}."
+        f" To go on at once: run or delete that task in Asynq, or DEL '{key}' in Redis"
+    )
+    after_s = DANGLING_S if answer.lock_s is None else min(DANGLING_S, max(1.0, answer.lock_s))
+    return Outcome(Result.LATER, reason, after_s)
+
+
+def _sooner(known: Outcome, other: Outcome) -> Outcome:
+    """Of two reasons to come back, that which ends first."""
+    if known.after_s is None or other.after_s is None:
+        return other
+    return min(known, other, key=lambda outcome: outcome.after_s or 0.0)

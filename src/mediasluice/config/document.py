@@ -40,8 +40,11 @@ from mediasluice.config.fields import (
     only,
 )
 from mediasluice.config.presets import PRESETS
-from mediasluice.config.sinks import SECRET_KEYS, RabbitMQ, SinkOf
+from mediasluice.config.sinks import SECRET_KEYS, Asynq, RabbitMQ, Rule, SinkOf
 from mediasluice.config.sinks import SECTIONS as SINKS
+from mediasluice.delivery.asynq.mapping import JobLibrary, Mapped
+from mediasluice.delivery.asynq.mapping import Options as Mapping
+from mediasluice.errors import BadSetting
 from mediasluice.identify.junk import DEFAULT_PATTERNS
 from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, ProfileName, Scope, Undated
 from mediasluice.model.roots import Library, Rules
@@ -121,6 +124,7 @@ class LibrarySection(Section):
     action: Literal["catalogue", "import"] = "catalogue"
     imports: Import = Field(default=Import(), alias="import")
     duplicates: Duplicates = Duplicates()
+    jobs: dict[str, Rule] = Field(default_factory=dict)
     undated: Undated = _IMPORTS.undated
     junk: Junk = Junk()
     attributes: bool = _RULES.attributes
@@ -252,6 +256,12 @@ class Settings(Section):
                     ("libraries", name, "import", "owner"),
                     f"preset {self.preset} imports for one account ({owner_from}); set libraries.{name}.import.owner",
                 )
+        for name, sink in self.sinks.items():
+            if isinstance(sink, Asynq):
+                try:
+                    Mapped(self.mapping(sink))
+                except BadSetting as error:
+                    yield ("sinks", name, "map"), str(error)
         for name, section in self.sections.items():
             if section.imports.transcode.enabled and name not in importing:
                 yield (
@@ -278,6 +288,24 @@ class Settings(Section):
         sha256 = is_told if asked.sha256 == "auto" else asked.sha256
         switches = {"sha256": sha256, "md5": asked.md5, "sha1": asked.sha1}
         return frozenset({"blake3", "xxh128", *(name for name, switch in switches.items() if switch is True)})
+
+    def mapping(self, sink: Asynq) -> Mapping:
+        """Say which jobs follow which events, with what they need to know of the libraries."""
+        libraries = {
+            name: JobLibrary(section.type, section.path, sink.numbers.get(name), section.jobs)
+            for name, section in self.sections.items()
+        }
+        return Mapping(
+            url=sink.url,
+            libraries=libraries,
+            queue=sink.queue,
+            queues=sink.queues,
+            map=sink.map,
+            unique_ttl_s=sink.unique_ttl,
+            timeout_s=sink.timeout,
+            retry_max=sink.retry_max,
+            delay_s=sink.delay,
+        )
 
     def _library(self, name: str, section: LibrarySection) -> Library:
         junk: list[str] = []

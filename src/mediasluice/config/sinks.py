@@ -56,6 +56,9 @@ Events = Annotated[
 ]
 
 
+Rule = str | tuple[str, ...]  # a job, or several
+
+
 class Retry(Section):
     max: Annotated[int, Field(ge=0)] | None = None
     cap: Annotated[Duration, Field(gt=0)] | None = None
@@ -95,7 +98,10 @@ class Asynq(SinkSection):
     type: Literal["asynq"]
     url: Annotated[str, _url("redis", "rediss", "unix")] = "redis://localhost:6379/0"
     queue: Annotated[str, Field(min_length=1)] = "maintenance"
-    map: dict[str, str] = Field(default_factory=dict)
+    map: dict[str, Rule | dict[str, Rule]] = Field(default_factory=dict)
+    queues: dict[str, str] = Field(default_factory=dict)
+    numbers: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    delay: Duration = 0.0
     unique_ttl: Annotated[Duration, Field(ge=1)] = values.seconds("30m")
     timeout: Annotated[Duration, Field(ge=1)] = values.seconds("30m")
     retry_max: Annotated[int, Field(ge=0)] = 25

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mediasluice.config import sinks as sections
-from mediasluice.delivery import command, webhook
+from mediasluice.delivery import command, notify, webhook
+from mediasluice.delivery.asynq import sink as asynq
 from mediasluice.delivery.relay import Options
 from mediasluice.delivery.sink import Sink, Traits
 
@@ -41,13 +42,13 @@ def plans(settings: Settings, open_view: Callable[[], View]) -> list[Plan]:
     """One plan for each sink, in the order of the document."""
     found = []
     for name, section in settings.sinks.items():
-        make, traits = _making(section, open_view)
+        make, traits = _making(section, settings, open_view)
         kind: str = section.type
         found.append(Plan(name, kind, make, traits, _options(section, kind), (section, _places(settings))))
     return found
 
 
-def _making(section: sections.SinkOf, open_view: Callable[[], View]) -> Making:
+def _making(section: sections.SinkOf, settings: Settings, open_view: Callable[[], View]) -> Making:
     """How a sink of this type is made, and what it is like."""
     if isinstance(section, sections.Webhook):
         hook = webhook.Options(section.url, section.secrets, section.allow_private, section.timeout)
@@ -55,6 +56,12 @@ def _making(section: sections.SinkOf, open_view: Callable[[], View]) -> Making:
     if isinstance(section, sections.Command):
         called = command.Options(section.command, section.timeout)
         return lambda: command.Command(called, time.monotonic), command.TRAITS
+    if isinstance(section, sections.Asynq):
+        mapping = settings.mapping(section)
+        return lambda: asynq.AsynqSink(mapping, time.time_ns), asynq.TRAITS
+    if isinstance(section, sections.Notify):
+        told = notify.Options(section.urls, section.digest, frozenset(map(notify.Urgency, section.at_once)))
+        return lambda: notify.Notify(told, time.monotonic), notify.TRAITS
     raise NotImplementedError(section.type)
 
 

@@ -92,7 +92,8 @@ class Sluice:
         if config is not None:
             self.document = home / "config.yaml"
             self.configure(config)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SLUICE_", "XDG_"))}
+        others = ("SLUICE_", "XDG_", "RABBITMQ_", "DATA_DIR", "INSTANCE_ID", "MAX_CONCURRENT_", "FILE_WATCHER_")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         self.environment = {
             **inherited,
             "HOME": str(home),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mediasluice.config import tracktion
 from mediasluice.errors import BadSetting
 
 SYSTEM = Path("/etc")
@@ -35,12 +36,20 @@ def documents(option: Path | None, environ: Mapping[str, str], system: Path = SY
 
 
 def data_directory(option: Path | None, environ: Mapping[str, str]) -> Path:
-    """Name the directory of the catalogue: the option, ``SLUICE_DATA``, else the user's state directory."""
+    """Name the directory of the catalogue: the option, ``SLUICE_DATA``, else one in the user's state directory.
+
+    There, each instance that has the place of a Tracktion watcher has its own.
+    """
     if option is not None:
         return option.absolute()
     if environ.get("SLUICE_DATA"):
         return Path(environ["SLUICE_DATA"]).absolute()
-    return _base(environ, "XDG_STATE_HOME", ".local/state", "LOCALAPPDATA") / "mediasluice"
+    common = _base(environ, "XDG_STATE_HOME", ".local/state", "LOCALAPPDATA") / "mediasluice"
+    paths = documents(None, environ)
+    has_document = any(path.exists() for path in paths)
+    if len(paths) > 1 and tracktion.is_meant(environ, has_document=has_document):
+        return common / tracktion.state_name(environ)
+    return common
 
 
 def stamp(paths: Iterable[Path]) -> Stamp:

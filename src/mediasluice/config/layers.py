@@ -1,7 +1,7 @@
 """Lay the sources of settings over one another and keep which one each value came from.
 
-From below: defaults, preset, documents, environment, command line. Takes the option ``--config``, the
-environment and nested settings of the command line. Gives one immutable snapshot.
+From below: defaults, preset, documents, the environment of a system whose place is taken, our own, command line.
+Takes the option ``--config``, the environment and nested settings of the command line. Gives one immutable snapshot.
 Fails with: BadSetting, naming the key, what is wrong, the nearest key that exists and where it was written.
 Source: docs/settings.md.
 """
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mediasluice.config import file as files
+from mediasluice.config import tracktion
 from mediasluice.config.document import NAME, NAMED, SECRETS, Key, Settings, keys, pattern_of
 from mediasluice.config.presets import PRESETS, Preset
 from mediasluice.config.sinks import TYPES as SINK_TYPES
@@ -79,6 +80,10 @@ def load(
     origins: Origins = {}
     for path, document in read:
         _lay_over(merged, origins, document, str(path))
+    is_default = len(paths) > 1 and "libraries" not in overrides  # no document and no folder was named
+    if is_default and tracktion.is_meant(environ, has_document=bool(read)):
+        for said in tracktion.settings(environ):
+            _lay_over(merged, origins, _nested(said.key, said.value), f"environment {said.variable}")
     _lay_over(merged, origins, overrides, COMMAND_LINE)
     names = {section: list(merged[section]) for section in NAMED if isinstance(merged.get(section), dict)}
     for key, value, origin in _environment(environ, names):

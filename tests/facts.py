@@ -24,7 +24,7 @@ def fact(
 ) -> Fact:
     """A fact about a file; of a root if the type says so."""
     identity = event_id(AT_US + seq, seq, "tests")
-    if kind in (EventType.ROOT_OFFLINE, EventType.ROOT_ONLINE):
+    if kind in (EventType.ROOT_OFFLINE, EventType.ROOT_ONLINE, EventType.ROOT_HELD):
         event = Event(seq, identity, kind, AT_US + seq, library, path, None, None, None, None, None, data)
         return Fact(event, path, None, None, None, None, None, None, None)
     event = Event(

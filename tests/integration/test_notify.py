@@ -126,7 +126,7 @@ def test_some_things_are_told_at_once(clock: Clock) -> None:
         more = [
             fact(8, EventType.ITEM_REFUSED, b"/in/big.mkv", reason="too large"),
             fact(9, EventType.ROOT_ONLINE, b"/in"),
-            fact(10, EventType.ROOT_ONLINE, b"/music", library="music", reason="9 of 10 files are missing at once"),
+            fact(10, EventType.ROOT_HELD, b"/music", library="music", reason="9 of 10 files are missing at once"),
             fact(11, EventType.ITEM_RENDITION, b"/in/f.mkv", state="failed", reason="no pictures"),
         ]
         assert results(sink, more) == [Result.LATER] * 4

@@ -140,6 +140,8 @@ def test_too_much_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         result = host.scan(accept=True)
         assert (result["missing"], result["held"]) == (11, 0)
         assert host.root("in").state is RootState.ONLINE
+        told = [event.type.value for event in host.events() if event.type.value.startswith("root.")]
+        assert told == ["root.held", "root.online"]
         host.until(lambda: len(host.story(head)) == 11, "deletions are told")
         assert len(host.catalogued()) == 19
 

@@ -31,7 +31,7 @@ from mediasluice.model.events import EventType
 from mediasluice.model.files import ChangeKey
 from mediasluice.model.flow import IdentifiedFile, RootId
 from mediasluice.model.imports import ImportRules
-from mediasluice.model.roots import Library, RootIdentity, RootState, WatchMode
+from mediasluice.model.roots import UNSURE, Library, RootIdentity, RootState, WatchMode
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -154,19 +154,19 @@ class Catalogue:
         watched: WatchMode | None = None,
         at_us: int,
     ) -> None:
-        """Note how a root is doing; going offline and coming back are events."""
+        """Note how a root is doing; going offline, being held and coming back are events."""
         with self.transaction():
             if watched is not None:
                 self._connection.execute("UPDATE root SET watched = ? WHERE id = ?", (watched.value, root))
-            was = self._connection.execute("SELECT state FROM root WHERE id = ?", (root,)).fetchone()[0]
+            was = self._connection.execute("SELECT state, reason FROM root WHERE id = ?", (root,)).fetchone()
             self._connection.execute(
                 "UPDATE root SET since_us = CASE WHEN state = :state AND since_us > 0 THEN since_us ELSE :at_us END,"
                 " state = :state, reason = :reason WHERE id = :root",
                 {"state": state.value, "reason": storable(reason), "at_us": at_us, "root": root},
             )
-            if (was == RootState.OFFLINE) != (state is RootState.OFFLINE):
-                what = EventType.ROOT_OFFLINE if state is RootState.OFFLINE else EventType.ROOT_ONLINE
-                data = None if reason is None else json.dumps({"reason": reason})
+            what = _told_as(state, reason)
+            if what is not _told_as(RootState(was[0]), was[1]):
+                data = None if reason is None or reason == UNSURE else json.dumps({"reason": reason})
                 self._ledger.tell_root(what, root, at_us, data)
             self._ledger.flush()
 
@@ -507,3 +507,11 @@ class Catalogue:
         """Move committed pages from the WAL into the database, as far as readers allow; waits for nobody."""
         with translated(self._file):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _told_as(state: RootState, reason: str | None) -> EventType:
+    """The event that says that a root is doing so."""
+    if state is RootState.OFFLINE:
+        return EventType.ROOT_OFFLINE
+    is_held = state is RootState.HELD and reason != UNSURE
+    return EventType.ROOT_HELD if is_held else EventType.ROOT_ONLINE

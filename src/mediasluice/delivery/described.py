@@ -196,7 +196,16 @@ EVENTS: Mapping[EventType, Described] = {
         {"reason?": _REASON},
         {"reason": "the directory is empty, and it was not before"},
     ),
-    EventType.ROOT_ONLINE: Described(About.ROOT, "The root of a library is back.", {"reason?": _REASON}, {}),
+    EventType.ROOT_ONLINE: Described(
+        About.ROOT, "The root of a library is back, or no longer held.", {"reason?": _REASON}, {}
+    ),
+    EventType.ROOT_HELD: Described(
+        About.ROOT,
+        "Too much of a root is missing at once; nothing counts as deleted until a person agrees.",
+        {"reason": _REASON},
+        {"reason": "900 of 1000 files are missing at once; nothing was recorded as deleted. "
+                   "If that is right: sluice scan incoming --accept"},
+    ),
 }  # fmt: skip
 
 

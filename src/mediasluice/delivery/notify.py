@@ -70,6 +70,7 @@ _WORDS: Mapping[EventType, str] = {
     EventType.ITEM_RENDITION: "rendered",
     EventType.ROOT_OFFLINE: "offline",
     EventType.ROOT_ONLINE: "online again",
+    EventType.ROOT_HELD: "held",
 }
 
 
@@ -203,8 +204,8 @@ def _left(at_s: float | None, now_s: float) -> float:
 
 def urgency(event: Event) -> Urgency | None:
     """As what an event may be told at once."""
-    if event.type is EventType.ROOT_ONLINE and event.data.get("reason"):
-        return Urgency.HELD  # it is back, and too much of it is missing
+    if event.type is EventType.ROOT_HELD:
+        return Urgency.HELD
     if event.type in (EventType.ROOT_OFFLINE, EventType.ROOT_ONLINE):
         return Urgency.OFFLINE
     is_failed = event.type is EventType.ITEM_RENDITION and event.data.get("state") == "failed"
@@ -240,17 +241,15 @@ def warning(facts: Sequence[Fact]) -> _Message:
     """One line for each, with its reason."""
     lines = [_line(fact.event) for fact in facts]
     title = lines[0].partition(": ")[0] if len(lines) == 1 else f"{len(lines)} events that want a look"
-    is_warning = any(fact.event.type is not EventType.ROOT_ONLINE or fact.event.data for fact in facts)
+    is_warning = any(fact.event.type is not EventType.ROOT_ONLINE for fact in facts)
     return _Message(f"mediasluice: {title}", _cut(lines), is_warning=is_warning)
 
 
 def _line(event: Event) -> str:
     reason = event.data.get("reason")
     why = f": {_plain(str(reason))}" if reason else ""
-    kind = urgency(event)
-    if kind in (Urgency.OFFLINE, Urgency.HELD):
-        how = "is held" if kind is Urgency.HELD else f"is {_WORDS[event.type]}"
-        return f"{_plain(event.library)} {how}{why}"
+    if urgency(event) in (Urgency.OFFLINE, Urgency.HELD):
+        return f"{_plain(event.library)} is {_WORDS[event.type]}{why}"
     how = "cannot be rendered" if event.type is EventType.ITEM_RENDITION else f"is {_WORDS[event.type]}"
     return f"{_name(event)} in {_plain(event.library)} {how}{why}"
 

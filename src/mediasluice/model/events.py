@@ -25,7 +25,8 @@ class EventType(StrEnum):
     ITEM_DELETED = "item.deleted"
     ITEM_RENDITION = "item.rendition"  # a rendition of it was made, or cannot be
     ROOT_OFFLINE = "root.offline"
-    ROOT_ONLINE = "root.online"
+    ROOT_ONLINE = "root.online"  # back, or no longer held
+    ROOT_HELD = "root.held"  # too much of it is missing at once: nothing counts as deleted until a person agrees
 
 
 class Event(NamedTuple):

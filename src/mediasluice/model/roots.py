@@ -22,6 +22,10 @@ class RootState(StrEnum):
     HELD = "held"  # online, but too much is missing at once: deletions wait for a person
 
 
+UNSURE = "much is missing; whether it was moved and changed is known when this pass has read what is new"
+"""The reason of a root that is held until a pass knows better: nothing that anybody is told."""
+
+
 @dataclass(frozen=True, slots=True)
 class RootIdentity:
     """What makes a root the same one after a reboot or a remount: its file system and its inode.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mediasluice.model.files import FileState
 from mediasluice.model.flow import RootId, Sighting, What
 from mediasluice.model.paths import is_inside, join, split, text
-from mediasluice.model.roots import RootState
+from mediasluice.model.roots import UNSURE, RootState
 from mediasluice.pipeline.chunks import Chunks, count
 from mediasluice.pipeline.departures import Departures, Doubts
 from mediasluice.pipeline.looking import Looking, Looks, Noting
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 HALFWAY_S = 0.25
 _RENAMES = (What.MOVED, What.RENAMED_IN)
 BARE_S = 1.0  # chosen: a deletion whose event is under way, or half a rename, is known by then
-_PERHAPS = "much is missing; whether it was moved and changed is known when this pass has read what is new"
 PAUSE_S = 0.5  # longest pause of the loop; everything urgent wakes it
 
 
@@ -468,7 +467,8 @@ class Intake:
     def hold(self, root: Watched, missing: int, known: int, *, is_sure: bool = True) -> None:
         """Too much is missing at once: nothing is called deleted until a person agrees, or until it is found again."""
         if not is_sure:
-            self._set_state(root, RootState.HELD, _PERHAPS)
+            if root.state is not RootState.HELD:  # one that is held already stays so for its own reason
+                self._set_state(root, RootState.HELD, UNSURE)
             return
         reason = (
             f"{missing} of {known} files are missing at once; nothing was recorded as deleted. "
@@ -485,7 +485,7 @@ class Intake:
         if accepted or not is_too_much(departed, departed + self.view.present(root.id)):
             self._set_state(root, RootState.ONLINE, None)
             self._departures.reopen()
-        elif root.reason == _PERHAPS:
+        elif root.reason == UNSURE:
             self.hold(root, departed, departed + self.view.present(root.id))
 
     def mounted(

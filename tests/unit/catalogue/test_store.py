@@ -12,7 +12,7 @@ from mediasluice.catalogue.view import View
 from mediasluice.errors import Unavailable
 from mediasluice.model.files import FileState
 from mediasluice.model.flow import RootId
-from mediasluice.model.roots import Library, RootIdentity, RootState, Rules, WatchMode
+from mediasluice.model.roots import UNSURE, Library, RootIdentity, RootState, Rules, WatchMode
 from tests.catalogues import add_root, identified, key, observed, story
 
 
@@ -137,11 +137,12 @@ def test_a_registration_can_be_taken_back(catalogue: Catalogue, root: RootId, fi
         assert [known.library for known in view.roots()] == ["photos"]
 
 
-def test_going_offline_and_back_are_events(catalogue: Catalogue, root: RootId, file: Path) -> None:
-    """Only the way between offline and the other states is told; every state keeps the time it began."""
+def test_how_a_root_is_doing_is_told(catalogue: Catalogue, root: RootId, file: Path) -> None:
+    """Going offline, being held and coming back are events, each once; every state keeps the time it began."""
     steps = [
         (RootState.ONLINE, None), (RootState.OFFLINE, "not mounted"), (RootState.OFFLINE, "still not"),
-        (RootState.HELD, "too much"), (RootState.ONLINE, None),
+        (RootState.HELD, "too much"), (RootState.HELD, "still too much"), (RootState.ONLINE, None),
+        (RootState.HELD, UNSURE), (RootState.ONLINE, None), (RootState.HELD, UNSURE), (RootState.HELD, "too much"),
     ]  # fmt: skip
     since = []
     with View.open(file) as view:
@@ -151,10 +152,12 @@ def test_going_offline_and_back_are_events(catalogue: Catalogue, root: RootId, f
             assert (known.state, known.reason) == (state, reason)
             since.append(known.since_us)
         events = list(view.events())
-    assert since == [10, 11, 11, 13, 14]
+    assert since == [10, 11, 11, 13, 13, 15, 16, 17, 18, 18]
     assert [(event.type.value, event.path, event.data) for event in events] == [
         ("root.offline", b"/photos", {"reason": "not mounted"}),
-        ("root.online", b"/photos", {"reason": "too much"}),
+        ("root.held", b"/photos", {"reason": "too much"}),
+        ("root.online", b"/photos", {}),
+        ("root.held", b"/photos", {"reason": "too much"}),
     ]
 
 

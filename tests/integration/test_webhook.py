@@ -136,6 +136,13 @@ def test_the_status_decides(answer: int | Answer, outcome: Outcome, make: Make) 
         assert posted(make(receiver.url, wall=lambda: 1_767_225_600.0)) == outcome
 
 
+def test_an_answer_that_repeats_the_address_is_told_without_it(make: Make) -> None:
+    """Parts of the address, of headers and secrets in what a receiver says are hidden."""
+    with Receiver(Answer(404, b"Cannot POST /hook/geheim-1?key=geheim-2 for geheim-3")) as receiver:
+        outcome = posted(make(f"{receiver.url}/hook/geheim-1?key=geheim-2", headers={"X-Key": "geheim-3"}))
+    assert outcome.reason == "localhost answered 404: Cannot POST *** for ***"
+
+
 def test_a_receiver_that_wants_no_more_ends_the_sink(make: Make) -> None:
     """410 is final, and says what to do."""
     refused = pytest.raises(SinkRefused, match="localhost answered 410: moved out")

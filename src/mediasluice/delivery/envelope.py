@@ -140,7 +140,10 @@ def _shortened(told: dict[str, object], fact: Fact) -> str:
             return encoded
         value = row["data"][name]
         if _width(value) > SHORT:
-            row["data"][name] = value[:SHORT] if isinstance(value, str) and not name.endswith("_raw") else None
+            if name.endswith("_raw"):  # half of it would be other bytes
+                del row["data"][name]
+            else:
+                row["data"][name] = value[:SHORT] if isinstance(value, str) else None
             cut.append(f"data.{name}")
     for name, path in (("old_path", fact.event.old_path), ("path", fact.event.path)):
         if path is not None and len(str(row[name])) > _LONG and len(_encode(told)) > LIMIT:

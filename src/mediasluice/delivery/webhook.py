@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 TRAITS = Traits(is_strict=False, concurrency=4, batch=1)
 ANSWER_MAX = 4096  # bytes of an answer that are read, chosen: its first line tells why
 LINE_MAX = 200  # characters of it that are told
+SECRET_MIN = 6  # characters, chosen: shorter parts of an address are words
 WAIT_MAX_S = 86_400.0  # chosen: who says later than tomorrow gets tomorrow
 IDLE_MAX = TRAITS.concurrency  # connections that are kept
 AGAIN = frozenset({408, 425, 429})  # beside 5xx: may go well another time
@@ -229,7 +230,7 @@ class Webhook:
     def _outcome(self, status: int, headers: Mapping[str, str], answer: bytes) -> Outcome:
         if 200 <= status < 300:
             return DELIVERED
-        said = _first_line(answer)
+        said = self._without_secrets(_first_line(answer))[:LINE_MAX]
         reason = f"{self._host} answered {status}" + (f": {said}" if said else "")
         if status == GONE:
             hint = "it wants no events any more: remove the sink, or give it another url"
@@ -239,6 +240,14 @@ class Webhook:
         if 300 <= status < 400:
             reason = f"{reason}; redirects are not followed: give the sink the address itself"
         return Outcome(Result.DEAD, reason)
+
+    def _without_secrets(self, said: str) -> str:
+        """Many a receiver answers with what it was asked: hide what may be a secret of it."""
+        words = {*self._options.secrets, *self._headers.values(), *re.split(r"[/?&=]", self._target), self._target}
+        for word in sorted(words, key=len, reverse=True):
+            if len(word) >= SECRET_MIN:
+                said = said.replace(word, "***")
+        return said
 
     def _unreachable(self, why: str, hint: str | None = None) -> SinkUnreachable:
         if self._is_closed:
@@ -368,4 +377,4 @@ def _after_s(said: str | None, now_s: float) -> float | None:
 def _first_line(answer: bytes) -> str:
     """What it says first, in one line that plays no tricks with a terminal."""
     text = answer.decode("utf-8", "replace").strip().partition("\n")[0]
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:LINE_MAX]
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -5,13 +5,16 @@ import json
 import os
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mediasluice.cli.events import event_row
-from mediasluice.delivery import envelope
+from mediasluice.delivery import envelope, reference
 from mediasluice.model.events import EventType
 from tests.facts import fact
+
+VALID = jsonschema.Draft202012Validator(reference.schema(EventType.FILE_MOVED))
 
 
 def sent(*args: Any, **values: Any) -> dict[str, Any]:
@@ -70,4 +73,5 @@ def test_no_event_is_too_long_or_unreadable(path: bytes, reason: str, library: s
         row = told["data"]
         exact = base64.b64decode(row["path_raw"]) if "path_raw" in row else row["path"].encode()
         assert exact == path
+    VALID.validate(told)
     json.dumps({**told, "data": {**told["data"], "data": {}}}, ensure_ascii=False).encode()

@@ -85,15 +85,18 @@ def test_a_digest_is_told_when_its_window_is_over(clock: Clock) -> None:
 
 
 def test_however_they_are_handed_over_it_is_one_message(clock: Clock) -> None:
-    """Facts come back one by one when the window is over; they are told together, each once."""
+    """Facts come back one by one when the window is over; they are told together, and once more by a replay only."""
     with Receiver() as receiver:
         sink = Notify(Options((url(receiver),)), clock)
         for one in NEWS:
             sink.deliver([one])
         clock.ahead_s = 301
         assert [sink.deliver([one])[0] for one in NEWS] == [DELIVERED] * 6
-        assert sink.deliver(NEWS[:2]) == [DELIVERED] * 2
-    assert len(receiver.got) == 1
+        assert len(receiver.got) == 1
+        assert results(sink, NEWS) == [Result.LATER] * 6  # a replay
+        clock.ahead_s = 602
+        assert sink.deliver(NEWS) == [DELIVERED] * 6
+    assert len(receiver.got) == 2
 
 
 def test_a_restart_forgets_nothing(clock: Clock) -> None:

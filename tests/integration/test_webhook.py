@@ -231,6 +231,38 @@ def test_whatever_happens_between_them(make: Make) -> None:
         assert posted(sink, 4) == DELIVERED
 
 
+def test_nothing_is_lost_through_many_cuts(make: Make) -> None:
+    """While every connection is reset again and again, each event arrives; a repeat is the same to the byte."""
+    ended = threading.Event()
+    with Receiver() as receiver, Proxy(receiver.port) as proxy:
+        sink = make(f"http://localhost:{proxy.port}/", secret())
+
+        def cut() -> None:
+            while not ended.wait(0.01):
+                proxy.cut()
+
+        cutting = threading.Thread(target=cut)
+        cutting.start()
+        failures = 0
+        try:
+            for seq in range(1, 301):
+                while True:
+                    try:
+                        assert posted(sink, seq) == DELIVERED
+                        break
+                    except SinkUnreachable:
+                        failures += 1
+        finally:
+            ended.set()
+            cutting.join()
+    bodies: dict[str, set[bytes]] = {}
+    for got in receiver.got:
+        bodies.setdefault(got.headers["webhook-id"], set()).add(got.body)
+    assert len(bodies) == 300
+    assert {len(same) for same in bodies.values()} == {1}
+    assert proxy.connections > 3
+
+
 def test_a_receiver_that_resets_is_out_of_reach(make: Make) -> None:
     """Every connection is reset as soon as it is used."""
     with Receiver() as receiver, Proxy(receiver.port) as proxy:

@@ -111,7 +111,7 @@ class Notify:
         self._urgent: dict[int, Fact] = {}
         self._digest_at_s: float | None = None
         self._at_once_at_s: float | None = None  # not before
-        self._told: dict[int, None] = {}  # what was told before it was handed over once more, the oldest first
+        self._told: dict[int, None] = {}  # not handed over since they were told, the oldest first
         self._partly: dict[str, set[int]] = {}  # what an address has that another one does not
         self._closed = threading.Event()
 
@@ -143,7 +143,10 @@ class Notify:
         if self._waiting and (now_s >= (self._digest_at_s or 0.0) or len(self._waiting) >= FULL):
             failures |= self._tell(self._waiting, digest)
             self._digest_at_s = self._digest_at_s if self._waiting else None
-        return [self._outcome(fact.event.seq, failures, now_s) for fact in facts]
+        outcomes = [self._outcome(fact.event.seq, failures, now_s) for fact in facts]
+        for fact in facts:  # known to be told from now on; a replay is told anew
+            self._told.pop(fact.event.seq, None)
+        return outcomes
 
     def close(self) -> None:
         """Wait for nothing any more."""

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook as Verifier
 
 from mediasluice.delivery import envelope, signing
 from mediasluice.delivery.sink import DELIVERED, Outcome, Result
-from mediasluice.delivery.webhook import TRAITS, WAIT_MAX_S, Options, Webhook
+from mediasluice.delivery.webhook import IDLE_S, TRAITS, WAIT_MAX_S, Options, Webhook
 from mediasluice.errors import BadSetting, SinkRefused, SinkUnreachable
 from mediasluice.model.events import EventType
 from tests.facts import fact
@@ -102,6 +102,19 @@ def test_connections_are_kept_and_used_by_several_at_once(make: Make) -> None:
             assert set(pool.map(lambda seq: posted(sink, seq), range(1, 201))) == {DELIVERED}
     assert len(receiver.got) == 200
     assert len({got.client for got in receiver.got}) <= TRAITS.concurrency
+
+
+def test_a_connection_that_rested_for_long_is_not_used(make: Make) -> None:
+    """Who knows whether it still leads anywhere: a new one is made."""
+    with Receiver() as receiver:
+        sink = make(receiver.url)
+        ahead_s = 0.0
+        sink._clock = lambda: time.monotonic() + ahead_s
+        assert [posted(sink, seq) for seq in (1, 2)] == [DELIVERED] * 2
+        ahead_s = IDLE_S + 1
+        assert posted(sink, 3) == DELIVERED
+    first, second, third = [got.client for got in receiver.got]
+    assert first == second != third
 
 
 # -- what is answered --------------------------------------------------------------------------------

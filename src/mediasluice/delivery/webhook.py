@@ -45,6 +45,7 @@ LINE_MAX = 200  # characters of it that are told
 SECRET_MIN = 6  # characters, chosen: shorter parts of an address are words
 WAIT_MAX_S = 86_400.0  # chosen: who says later than tomorrow gets tomorrow
 IDLE_MAX = TRAITS.concurrency  # connections that are kept
+IDLE_S = 30.0  # chosen: some routers forget a connection that rests for a minute, and tell nobody
 AGAIN = frozenset({408, 425, 429})  # beside 5xx: may go well another time
 GONE = 410
 
@@ -264,6 +265,7 @@ class _Line:
 
     def __init__(self, connection: socket.socket, clock: Callable[[], float]) -> None:
         self._socket, self._clock = connection, clock
+        self._used_s = clock()
         self.is_reusable = True
 
     def agree(self, connection: ssl.SSLSocket, end_s: float) -> None:
@@ -283,6 +285,7 @@ class _Line:
         answer = http.client.HTTPResponse(timed, method="POST")  # type: ignore[arg-type]
         with answer:
             answer.begin()
+            self._used_s = self._clock()
             found = {name.lower(): value for name, value in answer.getheaders()}
             said, self.is_reusable = b"", False
             with suppress(OSError, http.client.HTTPException):  # the status counts, whatever becomes of the rest
@@ -291,7 +294,9 @@ class _Line:
         return answer.status, found, said
 
     def is_fresh(self) -> bool:
-        """Whether the other side neither closed it nor said anything that nobody asked for."""
+        """Whether it was used lately, and the other side neither closed it nor said what nobody asked for."""
+        if self._clock() - self._used_s > IDLE_S:
+            return False
         try:
             return not addresses.is_ready(self._socket, selectors.EVENT_READ, 0)
         except (OSError, ValueError):

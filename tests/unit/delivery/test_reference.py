@@ -13,6 +13,10 @@ from mediasluice.model.events import EventType
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "reference"
 
 
+MESSAGE = {"name", "title", "summary", "contentType", "headers", "payload", "examples"}
+"""Fields of a Message Object that we use; AsyncAPI refuses any that it does not know."""
+
+
 def test_the_files_are_up_to_date() -> None:
     """docs/reference holds what the code describes, and no schema of a type that is gone."""
     there = {
@@ -47,6 +51,8 @@ def test_the_asyncapi_document_holds_together() -> None:
     assert {message["name"] for message in messages.values()} == {kind.value for kind in EventType}
     assert len(document["operations"]["sendEvent"]["messages"]) == len(messages)
     for name, message in messages.items():
+        assert set(message) <= MESSAGE
+        jsonschema.Draft7Validator.check_schema(document["components"]["schemas"][name])
         jsonschema.Draft7Validator(document["components"]["schemas"][name]).validate(message["examples"][0]["payload"])
         jsonschema.Draft7Validator(message["headers"]).validate(message["examples"][0]["headers"])
 

@@ -8,6 +8,7 @@ a stand-in for the real one: the order of its steps, its keys and its states are
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -143,7 +144,9 @@ class AsynqReader:
         assert message.timeout or message.deadline, "the worker complains about a task without an end"
         assert self._text(fields.get("unique_key", b"")) == message.unique_key
         if message.unique_key:
-            digest = hashlib.md5(message.payload).hexdigest()
+            path = json.loads(message.payload).get("path", "").encode()
+            locked = path if message.type.startswith("file:") else message.payload  # a file is locked by its path
+            digest = hashlib.md5(locked).hexdigest()
             assert message.unique_key == f"{self.prefix}unique:{message.type}:{digest}"
         since = fields.get("pending_since")
         assert (since is not None) == (state == "pending")

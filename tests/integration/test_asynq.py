@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
@@ -26,7 +26,7 @@ from mediasluice.delivery.asynq.sink import TRAITS, AsynqSink
 from mediasluice.delivery.asynq.wire import Task, lock
 from mediasluice.delivery.sink import DELIVERED, Result
 from mediasluice.errors import SinkRefused, SinkUnreachable, SluiceError
-from tests.asynq_facts import fact, many, options
+from tests.asynq_facts import AT_US, fact, many, options
 from tests.asynq_reader import AsynqReader, Worker
 from tests.redis_server import RedisServer, free_port, redis_server, redis_url
 
@@ -67,8 +67,8 @@ def worker(client: Any) -> Worker:
 
 
 @contextmanager
-def opened(given: Options) -> Iterator[AsynqSink]:
-    with closing(AsynqSink(given, time_ns)) as sink:
+def opened(given: Options, clock_ns: Callable[[], int] = time_ns) -> Iterator[AsynqSink]:
+    with closing(AsynqSink(given, clock_ns)) as sink:
         sink.open()
         yield sink
 
@@ -206,16 +206,30 @@ def test_a_scan_that_somebody_else_started_is_waited_for(
     assert len(reader.tasks()) == 2
 
 
-def test_what_a_scan_moves_into_staging_starts_no_scan(sink: AsynqSink, reader: AsynqReader, worker: Worker) -> None:
-    """While a scan runs, events of a staging library are only logged; else every scan would start another."""
-    sink.deliver([fact(1)])
-    running = worker.take()
-    assert running is not None
-    assert set(sink.deliver(many(50, 2, library="staging"))) == {DELIVERED}
-    assert [seen.state for seen in reader.tasks()] == ["active"]
-    worker.done(running)
-    assert sink.deliver([fact(60, library="staging")]) == [DELIVERED]
-    assert [seen.state for seen in reader.tasks()] == ["pending"]
+def test_what_a_scan_moves_into_staging_starts_no_scan(url: str, reader: AsynqReader, worker: Worker) -> None:
+    """While a scan runs, and shortly after, events of a staging library are only logged: no scan makes another."""
+    with opened(options(url), lambda: AT_US * 1000) as sink:
+        sink.deliver([fact(1)])
+        running = worker.take()
+        assert running is not None
+        assert set(sink.deliver(many(50, 2, library="staging"))) == {DELIVERED}
+        assert [seen.state for seen in reader.tasks()] == ["active"]
+        worker.done(running)
+        assert sink.deliver([fact(9_900_000, library="staging")]) == [DELIVERED]
+        assert reader.tasks() == []
+        assert sink.deliver([fact(10_100_000, library="staging")]) == [DELIVERED]
+        assert [seen.state for seen in reader.tasks()] == ["pending"]
+
+
+def test_a_scan_that_runs_elsewhere_is_seen(url: str, worker: Worker) -> None:
+    """Our own queue may be another one than that of Melodee's schedule."""
+    theirs = Task("staging:scan", b'{"source":"staging_scan","dry_run":false}', "staging-scan-periodic", "maintenance")
+    with closing(Producer(url, time_ns)) as writer:
+        writer.open([])
+        writer.put([Order(theirs)])
+    assert worker.take() is not None
+    with opened(options(url, queue="scans")) as sink:
+        assert sink.deliver([fact(1)])[0].result is Result.LATER
 
 
 @pytest.mark.parametrize("how", ["archived", "gone", "for ever"])
@@ -275,6 +289,22 @@ def test_an_event_that_comes_back_repeats_none_of_its_other_jobs(url: str, clien
         assert sink.deliver([fact(2)]) == [DELIVERED]
         assert sink._over == {}
     assert (len(others.drain()), len(maintenance.drain())) == (0, 1)
+
+
+def test_a_path_that_is_told_again_is_one_task_while_that_waits(url: str, client: Any) -> None:
+    """With a window the path is locked: covered while its task waits, later while it runs, anew when it is done."""
+    others = Worker(client, time_ns, "default")
+    with opened(options(url, map=FILES, path_window_s=60.0)) as sink:
+        for seq in (1, 2):
+            assert sink.deliver([fact(seq, b"a", library="music"), fact(seq + 10, b"b", library="music")])
+        assert [seen.message.unique_key != "" for seen in AsynqReader(client, "default").tasks()] == [True, True]
+        running = others.take()
+        assert running is not None
+        (outcome,) = sink.deliver([fact(3, b"a", library="music")])
+        assert outcome.reason == f"file:created is running (task {running.id}); another one follows"
+        others.done(running)
+        assert sink.deliver([fact(3, b"a", library="music")]) == [DELIVERED]
+    assert len(AsynqReader(client, "default").tasks()) == 2
 
 
 # -- many -------------------------------------------------------------------------------------------
@@ -349,6 +379,24 @@ def test_redis_that_is_killed_amid_scans_has_one(tmp_path: Path) -> None:
                 run.result()
         with closing(redis.Redis.from_url(server.url)) as client:
             assert len(AsynqReader(client).tasks()) == 1
+
+
+def test_a_scan_that_redis_has_forgotten_is_enqueued_again(tmp_path: Path) -> None:
+    """A Redis that keeps nothing is killed: when it is back, so is the scan that it had confirmed, with the same id."""
+    with redis_server(tmp_path / "redis") as server, opened(options(server.url)) as sink:
+        sink.deliver(many(20))
+        with closing(redis.Redis.from_url(server.url)) as client:
+            (before,) = AsynqReader(client).tasks()
+            sink.open()
+            assert [seen.message for seen in AsynqReader(client).tasks()] == [before.message]
+            client.flushdb()
+            sink.open()
+            assert AsynqReader(client).tasks() == []  # it is the same one: somebody wanted them gone
+        server.kill()
+        server.start()
+        sink.open()
+        with closing(redis.Redis.from_url(server.url)) as client:
+            assert [seen.message for seen in AsynqReader(client).tasks()] == [before.message]
 
 
 def test_redis_that_is_silent_is_not_waited_for(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from mediasluice.delivery.asynq.mapping import JobLibrary, Mapped, Options, Wanted
 from mediasluice.errors import BadSetting
 from mediasluice.model.events import EventType
-from tests.asynq_facts import LIBRARIES, fact, many, options
+from tests.asynq_facts import AT_US, LIBRARIES, fact, many, options
 
 
 def wanted(given: Options, *facts: Any) -> list[Wanted]:
@@ -48,6 +48,24 @@ def test_what_is_not_for_melodee_asks_for_nothing() -> None:
         fact(7, kind=EventType.FILE_MOVED, data={"cause": "move"}),
     ]
     assert wanted(options(), *nothing) == []
+
+
+def test_what_comes_from_a_scan_asks_for_none() -> None:
+    """A file that moved from inbound to staging, and whatever appeared in staging while a scan ran."""
+    moved = fact(1, kind=EventType.FILE_MOVED, library="staging")
+    moved = moved._replace(event=moved.event._replace(old_path=b"/melodee/inbound/a.flac"))
+    assert wanted(options(), moved) == []
+    facts = [fact(seq, library="staging") for seq in (1, 2, 3)] + [fact(2)]
+    assert [list(one.facts) for one in Mapped(options()).wanted(facts, {}, AT_US + 2)] == [[2], [3]]
+
+
+def test_a_library_may_have_its_own_queue_and_retries() -> None:
+    """They win over those of the sink; a scan looks for another one wherever scans may run."""
+    libraries = {**LIBRARIES, "incoming": LIBRARIES["incoming"]._replace(queue="slow", retry_max=2)}
+    mine, other = wanted(options(libraries=libraries), fact(1), fact(2, library="staging"))
+    assert (mine.order.task.queue, mine.order.task.retry) == ("slow", 2)
+    assert (other.order.task.queue, other.order.task.retry) == ("maintenance", 25)
+    assert mine.order.alone_in == other.order.alone_in == ("maintenance", "slow")
 
 
 def test_many_files_of_a_library_are_one_scan() -> None:
@@ -183,6 +201,13 @@ def test_the_lock_lasts_as_long_as_the_job_may() -> None:
             {"libraries": {"m": JobLibrary("library", b"/m", None, {"created": "library:scan"})}},
             "libraries.m: library:scan need the number of the library",
         ),
+        ({"libraries": {"m": JobLibrary("library", b"/m", queue="")}}, "libraries.m.queue"),
+        ({"libraries": {"m": JobLibrary("library", b"/m", retry_max=-1)}}, "libraries.m.retry_max: -1"),
+        ({"retry_max": 1 << 31}, "retry_max: 2147483648 is no number of retries"),
+        ({"timeout_s": 0.0}, "timeout: 0 s is not possible"),
+        ({"unique_ttl_s": 0.5}, "unique_ttl: 0.5 s is not possible"),
+        ({"delay_s": -1.0}, "delay: -1 s is not possible"),
+        ({"path_window_s": -1.0}, "path_window: -1 s is not possible"),
         ({"libraries": {"m": JobLibrary("library", b"/m", 1 << 31)}}, "2147483648 is no number of a library"),
     ],
 )

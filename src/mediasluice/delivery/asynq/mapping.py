@@ -9,7 +9,7 @@ a library however many of its files came, one for a directory, or one for a file
 | `library:scan` | library, with a lock | `{"library_ids":[NUMBER],"force":false}` |
 | `library:process` | directory and batch | `{"library_id":NUMBER,"file_paths":[PATH,...]}` |
 | `directory:changed` | directory and batch | `{"path":DIRECTORY,"event_type":"modify","timestamp":RFC3339}` |
-| `file:created`, ... | path and batch | `{"path":PATH,"event_type":VERB,"timestamp":RFC3339}` |
+| `file:created`, ... | path and batch, or with a lock | `{"path":PATH,"event_type":VERB,"timestamp":RFC3339}` |
 
 A path that is no valid text has U+FFFD where it is not, and stands in `path_raw` (`file_paths_raw`) as base64.
 The id of a job is made of the ids of its events, so that the same events give the same job. Times are seconds.
@@ -39,9 +39,10 @@ FILE_JOBS: Final = ("file:created", "file:modified", "file:removed", "file:gener
 JOBS: Final = (STAGING_SCAN, LIBRARY_SCAN, LIBRARY_PROCESS, DIRECTORY_CHANGED, *FILE_JOBS)
 NO_JOB = "none"  # takes away what a wider rule says
 
-STAGING = "staging"
+INBOUND, STAGING = "inbound", "staging"
+SCHEDULED_IN = "maintenance"  # where Melodee's own schedule puts its scans
 _APPEARS: Final = dict.fromkeys(("created", "modified", "moved", "renamed"), STAGING_SCAN)
-BY_TYPE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({"inbound": _APPEARS, STAGING: _APPEARS})
+BY_TYPE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({INBOUND: _APPEARS, STAGING: _APPEARS})
 
 _DEFAULT_QUEUE = "default"  # where Melodee itself puts all of these but staging:scan
 _FILE_EVENTS: Final = {kind.value.removeprefix("file."): kind for kind in EventType if kind.value.startswith("file.")}
@@ -65,6 +66,8 @@ class JobLibrary(NamedTuple):
     root: bytes  # absolute
     number: int | None = None  # its id in Melodee's database: for library:scan and library:process
     jobs: Rules = MappingProxyType({})  # over everything that the sink says
+    queue: str | None = None  # of all its jobs; ``None``: as the sink has it
+    retry_max: int | None = None  # ``None``: as the sink has it
 
 
 class Options(NamedTuple):
@@ -78,7 +81,8 @@ class Options(NamedTuple):
     unique_ttl_s: float = 1800.0  # of a lock, at least ``timeout_s``
     timeout_s: float = 1800.0  # of a job
     retry_max: int = 25
-    delay_s: float = 0.0  # a job with a lock waits so long, that a whole album is there when it begins
+    delay_s: float = 0.0  # a scan waits so long, that a whole album is there when it begins
+    path_window_s: float = 0.0  # a job for a file locks its path so long at most; 0: it takes no lock
     answer_s: float = ANSWER_S  # how long Redis may be silent
 
 
@@ -104,11 +108,21 @@ class Mapped:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        _fits(options)
         self._table = _table(options)
-        self.queues = {self._queue(job) for jobs in self._table.values() for job in jobs}
+        named = {(job, self._queue(job, name)) for (name, _), jobs in self._table.items() for job in jobs}
+        self.queues = {queue for _, queue in named}
+        scanned = {queue for job, queue in named if job == STAGING_SCAN} | {SCHEDULED_IN}
+        self._scan_queues = tuple(sorted(scanned))
+        self._inbound = tuple(
+            library.root.rstrip(b"/") + b"/" for library in options.libraries.values() if library.type == INBOUND
+        )
 
-    def wanted(self, facts: Sequence[Fact], over: Mapping[str, frozenset[str]]) -> list[Wanted]:
-        """The jobs of a batch, in the order of the first fact of each. ``over``: event -> jobs it needs no more."""
+    def wanted(self, facts: Sequence[Fact], over: Mapping[str, frozenset[str]], scanned_us: int = 0) -> list[Wanted]:
+        """The jobs of a batch, in the order of the first fact of each.
+
+        ``over``: event -> jobs that it needs no more; ``scanned_us``: until then a scan filled the staging libraries.
+        """
         groups: dict[_Want, list[int]] = {}
         for place, fact in enumerate(facts):
             event = fact.event
@@ -116,11 +130,17 @@ class Mapped:
             if not jobs or "cause" in event.data:  # we did it ourselves: a scan that it started would go on for ever
                 continue
             for job in jobs:
-                if job in over.get(event.id, ()):
+                if job in over.get(event.id, ()) or (job == STAGING_SCAN and self._is_of_scan(event, scanned_us)):
                     continue
                 for about in self._about(job, event):
                     groups.setdefault(_Want(job, event.library, about), []).append(place)
         return [self._wanted(want, places, facts) for want, places in groups.items()]
+
+    def _is_of_scan(self, event: Event, scanned_us: int) -> bool:
+        """Whether a scan of Melodee made an event: it moves files from inbound to staging, and writes beside them."""
+        if self.options.libraries[event.library].type != STAGING:
+            return False
+        return event.at_us <= scanned_us or (event.old_path is not None and event.old_path.startswith(self._inbound))
 
     def _about(self, job: str, event: Event) -> tuple[bytes, ...]:
         """What an event is about to a job: jobs about the same are one."""
@@ -137,29 +157,31 @@ class Mapped:
         places.sort(key=lambda place: facts[place].event.seq)
         events = [facts[place].event for place in places]
         library = self.options.libraries[want.library]
-        options, queue = self.options, self._queue(want.job)
+        options, queue = self.options, self._queue(want.job, want.library)
         payload = json.dumps(_payload(want, library, events), ensure_ascii=False, separators=(",", ":")).encode()
-        has_lock = want.job in {STAGING_SCAN, LIBRARY_SCAN}
+        is_scan, is_file = want.job in {STAGING_SCAN, LIBRARY_SCAN}, want.job in FILE_JOBS
+        lock_s = max(options.unique_ttl_s, options.timeout_s) if is_scan else options.path_window_s * is_file
+        locked = want.about if is_file else payload  # that of a file has its time in it
         task = wire.Task(
             type=want.job,
             payload=payload,
-            id=_task_id(want, events, is_newest_enough=has_lock or want.job in FILE_JOBS),
+            id=_task_id(want, events, is_newest_enough=is_scan or is_file),
             queue=queue,
-            retry=options.retry_max,
+            retry=options.retry_max if library.retry_max is None else library.retry_max,
             timeout=max(1, round(options.timeout_s)),
-            unique_key=wire.lock(queue, want.job, payload) if has_lock else "",
+            unique_key=wire.lock(queue, want.job, locked) if lock_s else "",
         )
         order = Order(
             task,
-            delay_s=options.delay_s if has_lock else 0.0,
-            lock_s=max(options.unique_ttl_s, options.timeout_s) if has_lock else 0.0,
-            is_alone=want.job == STAGING_SCAN,  # two of them would move the same files
+            delay_s=options.delay_s if is_scan else 0.0,
+            lock_s=lock_s,
+            alone_in=self._scan_queues if want.job == STAGING_SCAN else (),  # two of them would move the same files
         )
         is_logged_only = want.job == STAGING_SCAN and library.type == STAGING
         return Wanted(order, want.job, places, is_logged_only)
 
-    def _queue(self, job: str) -> str:
-        named = self.options.queues.get(job)
+    def _queue(self, job: str, library: str) -> str:
+        named = self.options.libraries[library].queue or self.options.queues.get(job)
         return named or (self.options.queue if job == STAGING_SCAN else _DEFAULT_QUEUE)
 
 
@@ -215,6 +237,22 @@ def _rfc3339(at_us: int) -> str:
 # -- settings ---------------------------------------------------------------------------------------
 
 
+def _fits(options: Options) -> None:
+    """Refuse numbers that no worker understands, before one is enqueued."""
+    retries = {f"libraries.{name}.retry_max": one.retry_max or 0 for name, one in options.libraries.items()}
+    for where, number in {"retry_max": options.retry_max, **retries}.items():
+        if not 0 <= number <= _INT32:
+            raise BadSetting(f"{where}: {number} is no number of retries", hint="0 or more; Asynq itself takes 25")
+    for where, seconds, least in (
+        ("timeout", options.timeout_s, 1),
+        ("unique_ttl", options.unique_ttl_s, 1),
+        ("delay", options.delay_s, 0),
+        ("path_window", options.path_window_s, 0),
+    ):
+        if not least <= seconds <= _INT32:
+            raise BadSetting(f"{where}: {seconds:g} s is not possible", hint=f"at least {least} s")
+
+
 def _table(options: Options) -> dict[tuple[str, EventType], tuple[str, ...]]:
     """What each event of each library asks for; the narrower rule wins: default, sink, type, name, the library's own.
 
@@ -241,6 +279,8 @@ def _table(options: Options) -> dict[tuple[str, EventType], tuple[str, ...]]:
         for where, rules in layers:
             for what, rule in rules.items():
                 table[name, _event(what, where)] = _jobs(rule, f"{where}.{what}")
+        if library.queue is not None:
+            _not_blank(library.queue, f"libraries.{name}.queue")
         needed = {job for (of, _), jobs in table.items() if of == name for job in jobs}
         _has_number(name, library, needed)
     return {key: jobs for key, jobs in table.items() if jobs}

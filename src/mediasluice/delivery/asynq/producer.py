@@ -32,7 +32,7 @@ class Order(NamedTuple):
     task: wire.Task
     delay_s: float = 0.0  # 0: at once
     lock_s: float = 0.0  # of its ``unique_key``
-    is_alone: bool = False  # not while another task of its type is active; such a task needs a lock
+    alone_in: tuple[str, ...] = ()  # queues: not while a task of its type is active there; such a task needs a lock
 
 
 class Answer(NamedTuple):
@@ -57,19 +57,28 @@ class Producer:
         self._answer_s = answer_s
         self._redis: Redis | None = None
         self._is_closed = False
+        self._run: str | None = None
 
-    def open(self, queues: Iterable[str]) -> None:
-        """Connect, and show with the list of queues that this Redis takes changes."""
+    def open(self, queues: Iterable[str]) -> bool:
+        """Connect, and show with the list of queues that this Redis takes changes.
+
+        Gives whether it is another one than before, or has begun anew: it may have forgotten what it confirmed.
+        """
         self._is_closed = False
         self._let_go()
         redis = _connect(self._url, self._answer_s, self.address)
         self._redis = redis
         commands: list[tuple[object, ...]] = [("SCRIPT LOAD", script.text) for script in scripts.ALL]
         commands += [("SADD", wire.QUEUES, queue) for queue in sorted(set(queues))]
-        for reply in self._ask(redis, commands):
+        *replies, about = self._ask(redis, [*commands, ("INFO", "server")])
+        for reply in replies:
             if isinstance(reply, Exception):
                 self._let_go()
                 raise told(reply, self.address)
+        if not isinstance(about, dict):  # a user without this right: then it is never known
+            return False
+        before, self._run = self._run, str(about.get("run_id"))
+        return before not in {None, self._run}
 
     def put(self, orders: Sequence[Order]) -> list[Answer]:
         """Enqueue tasks in their order; gives an answer for each."""
@@ -160,9 +169,10 @@ def _command(order: Order, now_ns: int) -> tuple[object, ...]:
         script = scripts.SCHEDULE if is_later else scripts.ENQUEUE
     else:
         script = scripts.SCHEDULE_UNIQUE if is_later else scripts.ENQUEUE_UNIQUE
-        keys += [task.unique_key, f"{begins}active"]
+        others = [wire.prefix(queue) for queue in order.alone_in]
+        keys += [task.unique_key, *(f"{other}active" for other in others)]
         lock_s = max(1, int(order.lock_s) + (int(order.delay_s) if is_later else 0))
-        values += [begins, lock_s, wire.beginning(task.type) if order.is_alone else b""]
+        values += [lock_s, wire.beginning(task.type), *(f"{other}t:" for other in others)]
     return ("EVALSHA", script.sha, len(keys), *keys, *values)
 
 

@@ -7,13 +7,15 @@ the lock before it looks, and leaves it behind when the id is taken.
 |---|---|---|
 | enqueue | task, pending | id, message, now (ns) |
 | schedule | task, scheduled | id, message, due (s) |
-| enqueue_unique | task, pending, lock, active | id, message, now (ns), prefix, lock (s), beginning or "" |
-| schedule_unique | task, scheduled, lock, active | id, message, due (s), prefix, lock (s), beginning or "" |
+| enqueue_unique | task, pending, lock, [active, ...] | id, message, now (ns), lock (s), [beginning, prefix, ...] |
+| schedule_unique | task, scheduled, lock, [active, ...] | id, message, due (s), lock (s), [beginning, prefix, ...] |
 
-They give 1, or 0: there is a task of this id. Those with a lock may also give, and have changed nothing then:
+``active`` are the lists of queues in which a task of this type may run, ``prefix`` begins the keys of their tasks, and
+``beginning`` the messages of the type. All give 1, or 0: there is a task of this id. Those with a lock may also give,
+and have changed nothing then:
 
 ``{-1, holder, state of the holder, ms of the lock}``: somebody has the lock; an empty state: its task is gone.
-``{-2, other}``: a task whose message has this beginning is active, and this one is not to run beside it.
+``{-2, other}``: a task of this type is active, and this one is not to run beside it.
 
 What may fail is the first write of each script, so that nothing is half done when it does. Fails with: nothing.
 """
@@ -38,16 +40,18 @@ def _script(*parts: str) -> Script:
 
 _UNLESS_THERE = "if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end"
 
-# A queue has as many active tasks as its workers take at once, so that the loop stays short.
+# A queue has as many active tasks as its workers take at once: the loops stay short. The keys of active lists begin at
+# 4, their prefixes at 6.
 _UNLESS_TAKEN = """
 local holder = redis.call('GET', KEYS[3])
 if holder then
-  return {-1, holder, redis.call('HGET', ARGV[4] .. 't:' .. holder, 'state') or '', redis.call('PTTL', KEYS[3])}
+  local begins = string.sub(KEYS[1], 1, -1 - #ARGV[1])
+  return {-1, holder, redis.call('HGET', begins .. holder, 'state') or '', redis.call('PTTL', KEYS[3])}
 end
-if ARGV[6] ~= '' then
-  for _, other in ipairs(redis.call('LRANGE', KEYS[4], 0, -1)) do
-    local message = redis.call('HGET', ARGV[4] .. 't:' .. other, 'msg')
-    if message and string.sub(message, 1, #ARGV[6]) == ARGV[6] then return {-2, other} end
+for place = 4, #KEYS do
+  for _, other in ipairs(redis.call('LRANGE', KEYS[place], 0, -1)) do
+    local message = redis.call('HGET', ARGV[place + 2] .. other, 'msg')
+    if message and string.sub(message, 1, #ARGV[5]) == ARGV[5] then return {-2, other} end
   end
 end
 """
@@ -64,7 +68,7 @@ redis.call('HSET', KEYS[1], 'msg', ARGV[2], 'state', 'scheduled')
 
 _LOCKED = """
 redis.call('HSET', KEYS[1], 'unique_key', KEYS[3])
-redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[5])
+redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[4])
 """
 
 _DONE = "return 1"

@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mediasluice.catalogue.outbox import Fact
-from mediasluice.delivery.asynq.mapping import Mapped, Options, Wanted
-from mediasluice.delivery.asynq.producer import LOCKED, RUNNING, Answer, Producer
+from mediasluice.delivery.asynq.mapping import FILE_JOBS, STAGING_SCAN, Mapped, Options, Wanted
+from mediasluice.delivery.asynq.producer import ENQUEUED, LOCKED, RUNNING, Answer, Order, Producer
 from mediasluice.delivery.sink import DELIVERED, Outcome, Result, Traits
 
 TRAITS = Traits(is_strict=False, concurrency=1, batch=1000)
 
 RUNNING_S = 5.0  # chosen: a scan takes minutes, and who copies an album does not wait for it
 DANGLING_S = 60.0  # chosen: somebody may free a lock by hand before its time
+TAIL_S = 10.0  # chosen: what a scan has moved is settled and told after at most half of it
 
 _WAITING = frozenset({"pending", "scheduled", "retry", "aggregating"})  # has still to begin, or to begin again
 
@@ -29,23 +30,35 @@ class AsynqSink:
     """One Redis with the queues of Asynq."""
 
     def __init__(self, options: Options, clock_ns: Callable[[], int]) -> None:
+        self._clock_ns = clock_ns
         self._mapped = Mapped(options)
         self._producer = Producer(options.url, clock_ns, options.answer_s)
         self._over: dict[str, frozenset[str]] = {}  # jobs that an event which comes back has already: one for each
+        self._scans: dict[str, tuple[int, Order]] = {}  # lock -> when (ns) the last one was enqueued, and which
+        self._scanned_us = 0  # so long what appears in staging libraries is taken for a scan's own
 
     def open(self) -> None:
-        """Connect, and see that this Redis takes changes."""
-        self._producer.open(self._mapped.queues)
+        """Connect, and see that this Redis takes changes.
+
+        One that began anew may have lost what it confirmed: the scans of that time are enqueued again. One too many
+        finds nothing to do; one that is missing leaves files lying until the next one comes.
+        """
+        if self._producer.open(self._mapped.queues):
+            now_ns = self._clock_ns()
+            again = [order for at, order in self._scans.values() if now_ns - at < order.lock_s * 1e9]
+            if again:
+                self._producer.put(again)
 
     def deliver(self, facts: Sequence[Fact]) -> list[Outcome]:
         """Enqueue what a batch asks for; facts that ask for nothing cost no call."""
-        wanted = self._mapped.wanted(facts, self._over)
+        wanted = self._mapped.wanted(facts, self._over, self._scanned_us)
         if not wanted:
             return [DELIVERED] * len(facts)
         answers = self._producer.put([one.order for one in wanted])
         outcomes = [DELIVERED] * len(facts)
         done: dict[int, set[str]] = {}
         for one, answer in zip(wanted, answers, strict=True):
+            self._see(one, answer)
             later = _later(one, answer)
             if later is not None:
                 newest = one.facts[-1]
@@ -59,6 +72,13 @@ class AsynqSink:
     def close(self) -> None:
         """Give up the connection."""
         self._producer.close()
+
+    def _see(self, one: Wanted, answer: Answer) -> None:
+        """Keep what an answer says of scans."""
+        if one.job == STAGING_SCAN and _is_active(answer):
+            self._scanned_us = self._clock_ns() // 1000 + int(TAIL_S * 1e6)
+        elif answer.code == ENQUEUED and one.order.lock_s and one.job not in FILE_JOBS:
+            self._scans[one.order.task.unique_key] = self._clock_ns(), one.order
 
     def _remember(self, facts: Sequence[Fact], outcomes: Sequence[Outcome], done: dict[int, set[str]]) -> None:
         """Keep which of its jobs an event has that comes back for another one: a worker may be done with them by then.
@@ -74,8 +94,7 @@ class AsynqSink:
 
 def _later(one: Wanted, answer: Answer) -> Outcome | None:
     """Why a job is not its time yet; ``None``: it is there, or it is not to be."""
-    is_active = answer.code == RUNNING or (answer.code == LOCKED and answer.state == "active")
-    if is_active:
+    if _is_active(answer):
         reason = f"{one.job} is running (task {answer.holder}); another one follows"
         return None if one.is_logged_only else Outcome(Result.LATER, reason, RUNNING_S)
     if answer.code != LOCKED or answer.state in _WAITING:
@@ -89,6 +108,10 @@ def _later(one: Wanted, answer: Answer) -> Outcome | None:
     )
     after_s = DANGLING_S if answer.lock_s is None else min(DANGLING_S, max(1.0, answer.lock_s))
     return Outcome(Result.LATER, reason, after_s)
+
+
+def _is_active(answer: Answer) -> bool:
+    return answer.code == RUNNING or (answer.code == LOCKED and answer.state == "active")
 
 
 def _sooner(known: Outcome, other: Outcome) -> Outcome:

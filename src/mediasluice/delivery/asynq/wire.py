@@ -57,9 +57,9 @@ def prefix(queue: str) -> str:
     return f"asynq:{{{queue}}}:"
 
 
-def lock(queue: str, kind: str, payload: bytes) -> str:
-    """The key that stands for "there is such a task already"."""
-    digest = hashlib.md5(payload, usedforsecurity=False).hexdigest()  # what Asynq's own client takes
+def lock(queue: str, kind: str, what: bytes) -> str:
+    """The key that stands for "there is such a task already"; of Asynq's own client ``what`` is the payload."""
+    digest = hashlib.md5(what, usedforsecurity=False).hexdigest()  # what Asynq's own client takes
     return f"{prefix(queue)}unique:{kind}:{digest}"
 
 

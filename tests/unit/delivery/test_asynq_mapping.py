@@ -157,7 +157,9 @@ def test_a_directory_is_told_once_for_a_batch() -> None:
         ("/melodee/inbound/x", "modify", [0, 1, 2]),
         ("/melodee/inbound/y", "modify", [2]),
     ]
-    assert len({one.order.task.id for one in ones}) == 2
+    of_one = wanted(given, facts[2])
+    assert [payload(one)["path"] for one in of_one] == ["/melodee/inbound/y", "/melodee/inbound/x"]
+    assert len({one.order.task.id for one in [*ones, *of_one]}) == 3  # that of y is the same job both times
 
 
 def test_a_path_that_is_no_text_is_not_lost() -> None:

@@ -32,6 +32,7 @@ class Order(NamedTuple):
     task: wire.Task
     delay_s: float = 0.0  # 0: at once
     lock_s: float = 0.0  # of its ``unique_key``
+    last: str = ""  # id of the last task with this lock, which may wait for longer than the lock lasts
     alone_in: tuple[str, ...] = ()  # queues: not while a task of its type is active there; such a task needs a lock
 
 
@@ -172,7 +173,7 @@ def _command(order: Order, now_ns: int) -> tuple[object, ...]:
         others = [wire.prefix(queue) for queue in order.alone_in]
         keys += [task.unique_key, *(f"{other}active" for other in others)]
         lock_s = max(1, int(order.lock_s) + (int(order.delay_s) if is_later else 0))
-        values += [lock_s, wire.beginning(task.type), *(f"{other}t:" for other in others)]
+        values += [lock_s, order.last, wire.beginning(task.type), *(f"{other}t:" for other in others)]
     return ("EVALSHA", script.sha, len(keys), *keys, *values)
 
 

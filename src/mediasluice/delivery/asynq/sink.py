@@ -54,7 +54,7 @@ class AsynqSink:
         wanted = self._mapped.wanted(facts, self._over, self._scanned_us)
         if not wanted:
             return [DELIVERED] * len(facts)
-        answers = self._producer.put([one.order for one in wanted])
+        answers = self._producer.put([self._ordered(one.order) for one in wanted])
         outcomes = [DELIVERED] * len(facts)
         done: dict[int, set[str]] = {}
         for one, answer in zip(wanted, answers, strict=True):
@@ -72,6 +72,11 @@ class AsynqSink:
     def close(self) -> None:
         """Give up the connection."""
         self._producer.close()
+
+    def _ordered(self, order: Order) -> Order:
+        """An order that knows what was ordered before it."""
+        _, last = self._scans.get(order.task.unique_key, (0, None))
+        return order if last is None else order._replace(last=last.task.id)
 
     def _see(self, one: Wanted, answer: Answer) -> None:
         """Keep what an answer says of scans."""

@@ -3,6 +3,7 @@
 SLUICE_REQUIRE_ALL=1   a skip is a failure; the one permitted reason is a missing corpus
 SLUICE_SCALE=N         how many kills, mutants, files and repeats; above 1 the long Hypothesis profile
 SLUICE_CORPUS=DIR      real media files with ground truth
+SLUICE_TEST_AMQP_URL   a RabbitMQ to use instead of one of our own
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.brokers import Broker
 
 REQUIRE_ALL = os.environ.get("SLUICE_REQUIRE_ALL") == "1"
 SCALE = int(os.environ.get("SLUICE_SCALE", "1"))
@@ -77,7 +82,7 @@ def _usual_schedule() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the person who runs the tests reaches them, and nothing is written into their home."""
-    ours = {"SLUICE_REQUIRE_ALL", "SLUICE_SCALE", "SLUICE_CORPUS"}
+    ours = {"SLUICE_REQUIRE_ALL", "SLUICE_SCALE", "SLUICE_CORPUS", "SLUICE_TEST_AMQP_URL"}
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
@@ -102,3 +107,19 @@ def corpus() -> Path:
     if CORPUS is None or not Path(CORPUS).is_dir():
         pytest.skip(NO_CORPUS)
     return Path(CORPUS)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A RabbitMQ of our own, which may be killed; one for all tests, each with an exchange of its own."""
+    from tests.brokers import running  # noqa: PLC0415 - only those tests need the driver
+
+    with running(tmp_path_factory.mktemp("rabbitmq")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The address of a RabbitMQ: the one that is given, else our own."""
+    given = os.environ.get("SLUICE_TEST_AMQP_URL")
+    return given or str(request.getfixturevalue("broker").url)

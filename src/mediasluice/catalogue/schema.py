@@ -459,6 +459,7 @@ announced = Table(
 )
 """What a sink was told of files that it still counts with."""
 _partial("announced_content", announced.c.sink, announced.c.content, where="content IS NOT NULL")
+Index("announced_path", announced.c.sink, announced.c.path)
 
 
 def schema_sql() -> str:

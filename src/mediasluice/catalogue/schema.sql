@@ -116,6 +116,8 @@ CREATE TABLE announced (
 
 CREATE INDEX announced_content ON announced (sink, content) WHERE content IS NOT NULL;
 
+CREATE INDEX announced_path ON announced (sink, path);
+
 CREATE TABLE dead_letter (
     sink TEXT NOT NULL,
     seq BIGINT NOT NULL,

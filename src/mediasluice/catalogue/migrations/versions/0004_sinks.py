@@ -48,6 +48,9 @@ CREATE TABLE announced (
     """
 CREATE INDEX announced_content ON announced (sink, content) WHERE content IS NOT NULL
     """,
+    """
+CREATE INDEX announced_path ON announced (sink, path)
+    """,
 )
 
 

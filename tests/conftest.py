@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 REQUIRE_ALL = os.environ.get("SLUICE_REQUIRE_ALL") == "1"
 SCALE = int(os.environ.get("SLUICE_SCALE", "1"))
+FOREIGN = ("SLUICE_", "XDG_", "RABBITMQ_", "DATA_DIR", "INSTANCE_ID", "MAX_CONCURRENT_", "FILE_WATCHER_")
+"""Variables that say how to run it; those of whoever runs the tests are not meant."""
+
 CORPUS = os.environ.get("SLUICE_CORPUS")
 NO_CORPUS = "no corpus: SLUICE_CORPUS does not name a directory"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -86,7 +89,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            if name.startswith(("SLUICE_", "XDG_")) and name not in ours:
+            if name.startswith(FOREIGN) and name not in ours:
                 patch.delenv(name)
         for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
             patch.setenv(name, str(home))

@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from tests.conftest import FOREIGN
+
 T = TypeVar("T")
 Line = dict[str, Any]
 """One line of ``--json`` output."""
@@ -92,8 +94,7 @@ class Sluice:
         if config is not None:
             self.document = home / "config.yaml"
             self.configure(config)
-        others = ("SLUICE_", "XDG_", "RABBITMQ_", "DATA_DIR", "INSTANCE_ID", "MAX_CONCURRENT_", "FILE_WATCHER_")
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(others)}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
         self.environment = {
             **inherited,
             "HOME": str(home),

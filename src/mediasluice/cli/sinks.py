@@ -243,11 +243,11 @@ def _test_here(call: Call, name: str) -> dict[str, Any]:
     """Without a service, this process makes the sink and connects."""
     from mediasluice.catalogue.location import catalogue_file
     from mediasluice.catalogue.view import View
-    from mediasluice.wiring.sinks import plans
+    from mediasluice.wiring.sinks import Needs, plans
 
-    found = {
-        plan.name: plan for plan in plans(loaded_of(call).settings, lambda: View.open(catalogue_file(data_of(call))))
-    }
+    file = catalogue_file(data_of(call))
+    needs = Needs(lambda: View.open(file), lambda _: None)
+    found = {plan.name: plan for plan in plans(loaded_of(call).settings, needs)}
     if name not in found:
         message = f"there is no sink {name!r}"
         raise UsageError(message, hint="sinks: " + (", ".join(found) or "none; see docs/settings.md"))

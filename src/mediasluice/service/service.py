@@ -28,11 +28,12 @@ from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import RootCheck, check_root, identity_of, refuse_overlap, told_apart
 from mediasluice.wiring import host as wiring
-from mediasluice.wiring.sinks import plans
+from mediasluice.wiring.sinks import Needs, plans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from mediasluice.catalogue.outbox import Fact
     from mediasluice.config.document import Settings
     from mediasluice.errors import DiskFull
     from mediasluice.model.roots import RootIdentity
@@ -486,7 +487,10 @@ class Service:
             self.attach(root)
 
     def _plans(self) -> list[Plan]:
-        return plans(self.settings, lambda: View.open(catalogue_file(self.data)))
+        return plans(self.settings, Needs(lambda: View.open(catalogue_file(self.data)), self._want_digest))
+
+    def _want_digest(self, fact: Fact) -> None:
+        self.log.warning("digest_wanted", path=text(fact.event.path))
 
     def _detach(self, root: Watched) -> None:
         self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=False))

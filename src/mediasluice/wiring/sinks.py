@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
+from mediasluice.catalogue import outbox
 from mediasluice.config import sinks as sections
 from mediasluice.delivery import command, notify, webhook
 from mediasluice.delivery.asynq import sink as asynq
+from mediasluice.delivery.rabbitmq import options as broker
+from mediasluice.delivery.rabbitmq import sink as rabbitmq
 from mediasluice.delivery.relay import Options
 from mediasluice.delivery.sink import Sink, Traits
+from mediasluice.model.paths import text
 
 if TYPE_CHECKING:
+    from mediasluice.catalogue.outbox import Fact
     from mediasluice.catalogue.view import View
     from mediasluice.config.document import Settings
     from mediasluice.config.sinks import SinkSection
@@ -25,6 +30,13 @@ BROKER_CAP_S = 5.0  # design: a broker that is back is noticed within it
 CAP_S = 300.0  # chosen: five minutes
 
 Making = tuple[Callable[[], Sink], Traits]
+
+
+class Needs(NamedTuple):
+    """What sinks need of whoever runs them. ``digest`` has the SHA-256 of a fact's content made."""
+
+    open_view: Callable[[], View]
+    digest: Callable[[Fact], None]
 
 
 class Plan(NamedTuple):
@@ -38,17 +50,17 @@ class Plan(NamedTuple):
     said: object
 
 
-def plans(settings: Settings, open_view: Callable[[], View]) -> list[Plan]:
+def plans(settings: Settings, needs: Needs) -> list[Plan]:
     """One plan for each sink, in the order of the document."""
     found = []
     for name, section in settings.sinks.items():
-        make, traits = _making(section, settings, open_view)
+        make, traits = _making(section, settings, name, needs)
         kind: str = section.type
         found.append(Plan(name, kind, make, traits, _options(section, kind), (section, _places(settings))))
     return found
 
 
-def _making(section: sections.SinkOf, settings: Settings, open_view: Callable[[], View]) -> Making:
+def _making(section: sections.SinkOf, settings: Settings, name: str, needs: Needs) -> Making:
     """How a sink of this type is made, and what it is like."""
     if isinstance(section, sections.Webhook):
         hook = webhook.Options(section.url, section.secrets, section.allow_private, section.timeout)
@@ -62,7 +74,31 @@ def _making(section: sections.SinkOf, settings: Settings, open_view: Callable[[]
     if isinstance(section, sections.Notify):
         told = notify.Options(section.urls, section.digest, frozenset(map(notify.Urgency, section.at_once)))
         return lambda: notify.Notify(told, time.monotonic), notify.TRAITS
-    raise NotImplementedError(section.type)
+    if isinstance(section, sections.RabbitMQ):
+        return _rabbitmq(section, name, needs), rabbitmq.TRAITS
+    assert_never(section)
+
+
+def _rabbitmq(section: sections.RabbitMQ, name: str, needs: Needs) -> Callable[[], Sink]:
+    def make() -> Sink:
+        with needs.open_view() as view:
+            instance = section.instance_id or view.ask(outbox.epoch_of)[:8]
+            roots = [
+                text(root.path) for root in view.roots() if not section.libraries or root.library in section.libraries
+            ]
+        options = broker.Options(
+            url=section.url,
+            instance_id=instance,
+            exchange=section.exchange,
+            metadata_style=broker.MetadataStyle(section.metadata_style),
+            duplicates=broker.Duplicates(section.duplicates),
+            wait_for=broker.WaitFor(section.wait_for),
+            declare_dead=section.declare_dead,
+            watched_directory=", ".join(roots),
+        )
+        return rabbitmq.RabbitSink(name, options, needs.open_view, time.monotonic, needs.digest)
+
+    return make
 
 
 def _options(section: SinkSection, kind: str) -> Options:

@@ -461,6 +461,67 @@ announced = Table(
 _partial("announced_content", announced.c.sink, announced.c.content, where="content IS NOT NULL")
 Index("announced_path", announced.c.sink, announced.c.path)
 
+job = Table(
+    "job",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),  # of those with one kind and key, one is queued or running
+    Column("library", Text),
+    Column("args", Text, nullable=False),  # a JSON object
+    Column("asked_by", Text, nullable=False),  # a schedule, a person
+    Column("state", Text, nullable=False),  # queued | running | done | cancelled | dead: given up
+    Column("version", Integer, nullable=False),  # of its kind, that its steps belong to
+    Column("attempts", Integer, nullable=False),  # begun since its last step forward
+    Column("crashes", Integer, nullable=False),  # of them, those that the process did not survive
+    Column("cancelling", Integer, nullable=False),  # 1: it is to stop at the next chance
+    Column("due_us", BigInteger, nullable=False),  # not before
+    Column("at_us", BigInteger, nullable=False),  # when it was asked for
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("done", BigInteger),  # in whatever its kind counts, as is the total
+    Column("total", BigInteger),
+    Column("reason", Text),  # why it waits, or ended so
+    Column("result", Text),  # a JSON object
+    sqlite_autoincrement=True,  # people name jobs by their number
+)
+"""Long work that goes on after a crash."""
+_partial("job_alive", job.c.kind, job.c.key, where="ended_us IS NULL", unique=True)
+_partial("job_due", job.c.due_us, where="state = 'queued'")
+_partial("job_ended", job.c.ended_us, where="ended_us IS NOT NULL")
+
+job_step = Table(
+    "job_step",
+    METADATA,
+    Column("job", _ID, ForeignKey("job.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+    Column("at_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a job has behind it, and how far it is."""
+
+schedule = Table(
+    "schedule",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("times", Text, nullable=False),  # as the document has them
+    Column("since_us", BigInteger, nullable=False),  # times up to this one are over
+    sqlite_with_rowid=False,
+)
+"""How far each schedule is, so that a time that nobody was there for is made up for."""
+
+damage = Table(
+    "damage",
+    METADATA,
+    Column("file", _ID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("content", _ID, ForeignKey("content.id"), nullable=False),  # that it should have
+    Column("blake3", LargeBinary, nullable=False),  # that it was read with
+    Column("at_us", BigInteger, nullable=False),
+)
+"""Files that were read again and differ although nothing says that anybody wrote them."""
+
 
 def schema_sql() -> str:
     """The statements that make an empty SQLite database a catalogue, apart from the rows of ``meta``."""

@@ -37,6 +37,34 @@ CREATE TABLE ground (
     PRIMARY KEY (path)
 ) WITHOUT ROWID;
 
+CREATE TABLE job (
+    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    "key" TEXT NOT NULL,
+    library TEXT,
+    args TEXT NOT NULL,
+    asked_by TEXT NOT NULL,
+    state TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    cancelling INTEGER NOT NULL,
+    due_us BIGINT NOT NULL,
+    at_us BIGINT NOT NULL,
+    started_us BIGINT,
+    ended_us BIGINT,
+    done BIGINT,
+    total BIGINT,
+    reason TEXT,
+    result TEXT
+);
+
+CREATE UNIQUE INDEX job_alive ON job (kind, "key") WHERE ended_us IS NULL;
+
+CREATE INDEX job_due ON job (due_us) WHERE state = 'queued';
+
+CREATE INDEX job_ended ON job (ended_us) WHERE ended_us IS NOT NULL;
+
 CREATE TABLE kin (
     home INTEGER NOT NULL,
     "key" BLOB NOT NULL,
@@ -57,6 +85,13 @@ CREATE TABLE meta (
     "key" TEXT NOT NULL,
     value TEXT NOT NULL,
     PRIMARY KEY ("key")
+) WITHOUT ROWID;
+
+CREATE TABLE schedule (
+    name TEXT NOT NULL,
+    times TEXT NOT NULL,
+    since_us BIGINT NOT NULL,
+    PRIMARY KEY (name)
 ) WITHOUT ROWID;
 
 CREATE TABLE sink (
@@ -118,6 +153,16 @@ CREATE INDEX announced_content ON announced (sink, content) WHERE content IS NOT
 
 CREATE INDEX announced_path ON announced (sink, path);
 
+CREATE TABLE damage (
+    file INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    content INTEGER NOT NULL,
+    blake3 BLOB NOT NULL,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (file),
+    FOREIGN KEY(content) REFERENCES content (id)
+);
+
 CREATE TABLE dead_letter (
     sink TEXT NOT NULL,
     seq BIGINT NOT NULL,
@@ -176,6 +221,15 @@ CREATE UNIQUE INDEX item_content ON item (scope, content);
 CREATE INDEX item_file ON item (file);
 
 CREATE INDEX item_path ON item (path) WHERE path IS NOT NULL;
+
+CREATE TABLE job_step (
+    job INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    at_us BIGINT NOT NULL,
+    PRIMARY KEY (job, name),
+    FOREIGN KEY(job) REFERENCES job (id)
+) WITHOUT ROWID;
 
 CREATE TABLE likeness (
     content INTEGER NOT NULL,

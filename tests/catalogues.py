@@ -122,7 +122,7 @@ def _known(digest: bytes | None, event: Event) -> bytes | None:
 def of_version_2(file: Path) -> None:
     """Turn a catalogue into what the version before readings left behind; nobody has it open."""
     later = {"capture", "external", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread"}
-    later |= {"announced", "damage", "dead_letter", "job", "job_step", "schedule", "sink"}
+    later |= {"announced", "damage", "dead_letter", "job", "job_mark", "schedule", "sink"}
     with closing(sqlite3.connect(file)) as connection:
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in later & set(tables):

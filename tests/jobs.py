@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mediasluice.catalogue.jobs import Job, JobState
 from mediasluice.catalogue.store import Catalogue
@@ -77,6 +77,16 @@ class Bench:
             failed=self.failures.append,
             slots=slots,
         )
+
+    def add(self, kind: Kind) -> None:
+        """One more kind, made with what this bench has."""
+        self.jobs._kinds[kind.name] = kind
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.jobs.close()

@@ -48,7 +48,7 @@ class Held:
 
 
 def test_a_job_runs_and_says_what_came_of_it(file: Path) -> None:
-    """What a job returns, how far it got and its steps are there when it is done."""
+    """What a job returns, how far it got and its marks are there when it is done."""
 
     def run(context: Context, args: Mapping[str, Any]) -> Mapping[str, Any]:
         context.progress(3, 4)
@@ -64,7 +64,7 @@ def test_a_job_runs_and_says_what_came_of_it(file: Path) -> None:
         assert (job.kind, job.key, job.library, job.asked_by) == ("count", "all", "photos", "daily")
         shown = port.show(number)
         assert shown is not None
-        assert [(step.name, step.value) for step in shown.steps] == [("half", {"at": 2})]
+        assert [(mark.name, mark.value) for mark in shown.marks] == [("half", {"at": 2})]
         assert [one.id for one in port.list()] == [number]
         assert port.list([JobState.DEAD]) == []
         assert port.show(number + 1) is None
@@ -186,7 +186,7 @@ def test_what_would_fail_each_time_is_dead_at_once(file: Path) -> None:
     assert (job.state, job.attempts, job.reason) == (JobState.DEAD, 1, "there is no library 'musik'")
 
 
-def test_a_step_forward_begins_the_count_anew(file: Path) -> None:
+def test_a_new_mark_begins_the_count_anew(file: Path) -> None:
     """A job that gets on between its failures may fail any number of times."""
     clock = Clock()
 
@@ -205,7 +205,7 @@ def test_a_step_forward_begins_the_count_anew(file: Path) -> None:
 
 
 def test_a_job_may_ask_for_another_time(file: Path) -> None:
-    """Later is no failure: it costs no attempt, and the steps are still there."""
+    """Later is no failure: it costs no attempt, and the marks are still there."""
     clock = Clock()
 
     def run(context: Context, _: Mapping[str, Any]) -> None:
@@ -224,7 +224,7 @@ def test_a_job_may_ask_for_another_time(file: Path) -> None:
 
 
 def test_the_end_of_the_service_costs_no_attempt(file: Path) -> None:
-    """A job that stops because the service ends is taken up by the next one, behind its steps."""
+    """A job that stops because the service ends is taken up by the next one, behind its marks."""
     held = Held()
 
     def run(context: Context, args: Mapping[str, Any]) -> None:
@@ -241,7 +241,7 @@ def test_the_end_of_the_service_costs_no_attempt(file: Path) -> None:
 
 
 def test_another_version_of_a_kind_begins_anew(file: Path) -> None:
-    """Steps that an older version left are not read by a newer one."""
+    """Marks that an older version left are not read by a newer one."""
     held = Held()
 
     def old(context: Context, args: Mapping[str, Any]) -> None:

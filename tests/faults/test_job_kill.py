@@ -54,7 +54,7 @@ def wait_for(what: str, is_so: Callable[[], bool], limit_s: float = 30.0) -> Non
 
 
 def test_fifty_jobs_in_flight_survive_being_killed_again_and_again(tmp_path: Path) -> None:
-    """After each kill every job is under way again within 15 s, behind its steps; each effect is there once."""
+    """After each kill every job is under way again within 15 s, behind its marks; each effect is there once."""
     for _ in range(KILLS):
         with process(tmp_path):
             seen = len(trace(tmp_path))
@@ -72,7 +72,7 @@ def test_fifty_jobs_in_flight_survive_being_killed_again_and_again(tmp_path: Pat
     assert counts.keys() == first
     made = sorted(path.name for path in tmp_path.glob("made-*") if "." not in path.name)
     assert len(made) == len(set(made)) == JOBS * PIECES
-    # A piece is begun again only if the kill came between its effect and its step: one of each job and kill at most.
+    # A piece is begun again only if the kill came between its effect and its mark: one of each job and kill at most.
     repeats = Counter(number for number, _ in counts.elements()) - Counter(dict.fromkeys(range(JOBS), PIECES))
     assert all(count <= KILLS for count in repeats.values())
 

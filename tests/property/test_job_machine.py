@@ -26,8 +26,8 @@ class JobMachine(RuleBasedStateMachine):
         self.catalogue = Catalogue.open(Path(self.folder.name) / "catalogue.sqlite")
         self.now_us = 1
         self.over: dict[int, Job] = {}
-        self.tries: dict[int, int] = {}  # attempts since the last step forward, by our own count
-        self.steps: dict[int, int] = {}
+        self.tries: dict[int, int] = {}  # attempts since the last new mark, by our own count
+        self.marks: dict[int, int] = {}
 
     def teardown(self) -> None:
         self.catalogue.close()
@@ -65,8 +65,8 @@ class JobMachine(RuleBasedStateMachine):
     def keep(self, value: int) -> None:
         job = self.running()[0]
         is_forward = self.catalogue.change(jobs.keep, job.id, "s", value, self.now_us)
-        assert is_forward == (self.steps.get(job.id) != value)
-        self.steps[job.id] = value
+        assert is_forward == (self.marks.get(job.id) != value)
+        self.marks[job.id] = value
         if is_forward:
             self.tries[job.id] = 1
 

@@ -1,13 +1,13 @@
 """Jobs as rows: which are to be done, how far each is, and what became of it.
 
     queued ──> running ──> done
-      ^ │         │ ├────> dead        after MOST attempts without a step forward
+      ^ │         │ ├────> dead        after MOST attempts without a new mark
       │ └─────────┼─┴────> cancelled
       └───────────┘ (again later, after a crash, at the end of the service)
     dead, cancelled ──> queued         when a person resumes them
 
-An attempt is counted in the transaction that begins it, so a job that takes the process with it ends as dead. A step
-forward, that is a value that ``keep`` had not stored like this before, begins the count anew: a long job survives
+An attempt is counted in the transaction that begins it, so a job that takes the process with it ends as dead. A new
+mark, one that ``keep`` had not stored with this value before, begins the count anew: a long job that gets on survives
 any number of restarts. One process runs jobs, so what is ``running`` when it starts was cut off.
 
 Readers take a connection and writers the ledger, in a transaction. Times are microseconds (UTC), values JSON.
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from mediasluice.catalogue.ledger import Ledger
 
-MOST = 5  # attempts without a step forward
+MOST = 5  # attempts without a new mark
 ALONE = 2  # crashes in a row after which a job runs alone: it takes no other one along, and is known for what it does
 WAIT_MAX_US = 25 * 3600 * 1_000_000  # chosen: no job waits longer than for an hour of the next day
 
@@ -63,7 +63,7 @@ class Job(NamedTuple):
     result: Mapping[str, Any] | None
 
 
-class Step(NamedTuple):
+class Mark(NamedTuple):
     """What a job has behind it."""
 
     name: str
@@ -107,10 +107,10 @@ def listed(
     return [_job(row) for row in rows.fetchall()]
 
 
-def steps(connection: sqlite3.Connection, job: int) -> list[Step]:
+def marks(connection: sqlite3.Connection, job: int) -> list[Mark]:
     """What a job has behind it, in the order of time."""
-    rows = connection.execute("SELECT name, value, at_us FROM job_step WHERE job = ? ORDER BY at_us, name", (job,))
-    return [Step(name, json.loads(value), at_us) for name, value, at_us in rows.fetchall()]
+    rows = connection.execute("SELECT name, value, at_us FROM job_mark WHERE job = ? ORDER BY at_us, name", (job,))
+    return [Mark(name, json.loads(value), at_us) for name, value, at_us in rows.fetchall()]
 
 
 def due(
@@ -172,14 +172,14 @@ def add(
 def start(ledger: Ledger, job: int, version: int, at_us: int) -> Job | None:
     """Begin a job and count the attempt; ``None``: it is not queued any more.
 
-    Steps that another version of its kind left mean nothing to this one: it begins anew.
+    Marks that another version of its kind left mean nothing to this one: it begins anew.
     """
     connection = ledger.connection
     found = one(connection, job)
     if found is None or found.state is not JobState.QUEUED:
         return None
     if found.version != version:
-        connection.execute("DELETE FROM job_step WHERE job = ?", (job,))
+        connection.execute("DELETE FROM job_mark WHERE job = ?", (job,))
     connection.execute(
         "UPDATE job SET state = 'running', version = ?, attempts = attempts + 1, started_us = ?, reason = NULL"
         " WHERE id = ?",
@@ -189,10 +189,10 @@ def start(ledger: Ledger, job: int, version: int, at_us: int) -> Job | None:
 
 
 def keep(ledger: Ledger, job: int, name: str, value: Any, at_us: int) -> bool:  # noqa: ANN401 - whatever JSON holds
-    """Store a step of a running job; gives whether it is a step forward."""
+    """Store a mark of a running job; gives whether it is a new mark."""
     connection = ledger.connection
     changed = connection.execute(
-        "INSERT INTO job_step (job, name, value, at_us) SELECT id, ?, ?, ? FROM job WHERE id = ? AND state = 'running'"
+        "INSERT INTO job_mark (job, name, value, at_us) SELECT id, ?, ?, ? FROM job WHERE id = ? AND state = 'running'"
         " ON CONFLICT DO UPDATE SET value = excluded.value, at_us = excluded.at_us WHERE value <> excluded.value",
         (name, json.dumps(value), at_us, job),
     ).rowcount
@@ -255,7 +255,7 @@ def cancel(ledger: Ledger, job: int, at_us: int) -> JobState | None:
 
 
 def resume(ledger: Ledger, job: int, at_us: int) -> int | None:
-    """Queue a cancelled or dead job again, behind its steps; gives its number.
+    """Queue a cancelled or dead job again, behind its marks; gives its number.
 
     That of another one if one of this kind and key is not over yet; ``None``: it did not end so.
     """
@@ -304,7 +304,7 @@ def prune(ledger: Ledger, before_us: int, limit: int) -> int:
     """Forget jobs that ended before that time, so many at most; gives how many."""
     chosen = "SELECT id FROM job WHERE ended_us IS NOT NULL AND ended_us < ? ORDER BY ended_us LIMIT ?"
     connection = ledger.connection
-    connection.execute(f"DELETE FROM job_step WHERE job IN ({chosen})", (before_us, limit))
+    connection.execute(f"DELETE FROM job_mark WHERE job IN ({chosen})", (before_us, limit))
     return connection.execute(f"DELETE FROM job WHERE id IN ({chosen})", (before_us, limit)).rowcount
 
 

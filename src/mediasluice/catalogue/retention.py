@@ -74,7 +74,7 @@ def outlived(
     connection: sqlite3.Connection, after: int, limit: int, *, upto: int = _NEVER, before_us: int = _NEVER
 ) -> Found:
     """Those of the next ``limit`` events that are outlived, none after ``upto`` and none from ``before_us`` on."""
-    last, count = connection.execute(
+    last, looked_at = connection.execute(
         "SELECT max(seq), count(*) FROM (SELECT seq FROM event WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?)",
         (after, upto, limit),
     ).fetchone()
@@ -84,7 +84,7 @@ def outlived(
         f"SELECT e.seq FROM event e WHERE e.seq > ? AND e.seq <= ? AND e.at_us < ? AND {_OUTLIVED} ORDER BY e.seq",
         (after, last, before_us),
     )
-    return Found([row[0] for row in found.fetchall()], last if count == limit else None)
+    return Found([row[0] for row in found.fetchall()], last if looked_at == limit else None)
 
 
 def drop(ledger: Ledger, seqs: Sequence[int], sinks: Collection[str] | None) -> Dropped:
@@ -114,10 +114,15 @@ def drop(ledger: Ledger, seqs: Sequence[int], sinks: Collection[str] | None) -> 
     return Dropped(len(gone), [row[0] for row in lagged])
 
 
+def count(connection: sqlite3.Connection) -> int:
+    """How many events there are."""
+    return int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+
+
 def size(connection: sqlite3.Connection) -> int:
     """About how many bytes the event log takes with its indexes: its rows, times what the first and last ones take."""
-    count = int(connection.execute("SELECT count(*) FROM event").fetchone()[0])
-    if not count:
+    events = count(connection)
+    if not events:
         return 0
     texts = (
         "length(type) + length(name) + coalesce(length(old_name), 0) + coalesce(length(origin), 0)"
@@ -127,4 +132,4 @@ def size(connection: sqlite3.Connection) -> int:
         f"SELECT avg(bytes) FROM (SELECT * FROM (SELECT {texts} AS bytes FROM event ORDER BY seq LIMIT {_SAMPLE})"
         f" UNION ALL SELECT * FROM (SELECT {texts} AS bytes FROM event ORDER BY seq DESC LIMIT {_SAMPLE}))"
     ).fetchone()[0]
-    return int(count * (float(mean) + _ROW))
+    return int(events * (float(mean) + _ROW))

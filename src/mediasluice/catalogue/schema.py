@@ -471,8 +471,8 @@ job = Table(
     Column("args", Text, nullable=False),  # a JSON object
     Column("asked_by", Text, nullable=False),  # a schedule, a person
     Column("state", Text, nullable=False),  # queued | running | done | cancelled | dead: given up
-    Column("version", Integer, nullable=False),  # of its kind, that its steps belong to
-    Column("attempts", Integer, nullable=False),  # begun since its last step forward
+    Column("version", Integer, nullable=False),  # of its kind, that its marks belong to
+    Column("attempts", Integer, nullable=False),  # begun since its last new mark
     Column("crashes", Integer, nullable=False),  # of them, those that the process did not survive
     Column("cancelling", Integer, nullable=False),  # 1: it is to stop at the next chance
     Column("due_us", BigInteger, nullable=False),  # not before
@@ -490,8 +490,8 @@ _partial("job_alive", job.c.kind, job.c.key, where="ended_us IS NULL", unique=Tr
 _partial("job_due", job.c.due_us, where="state = 'queued'")
 _partial("job_ended", job.c.ended_us, where="ended_us IS NOT NULL")
 
-job_step = Table(
-    "job_step",
+job_mark = Table(
+    "job_mark",
     METADATA,
     Column("job", _ID, ForeignKey("job.id"), primary_key=True),
     Column("name", Text, primary_key=True),

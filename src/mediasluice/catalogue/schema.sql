@@ -222,7 +222,7 @@ CREATE INDEX item_file ON item (file);
 
 CREATE INDEX item_path ON item (path) WHERE path IS NOT NULL;
 
-CREATE TABLE job_step (
+CREATE TABLE job_mark (
     job INTEGER NOT NULL,
     name TEXT NOT NULL,
     value TEXT NOT NULL,

@@ -55,8 +55,8 @@ class _Running:
         self._calls: list[Callable[[], object]] = []
         self._noted_us = 0
 
-    def begin(self, job: Job, steps: Mapping[str, Any]) -> None:
-        self.job, self._steps, self.is_begun = job, dict(steps), True
+    def begin(self, job: Job, marks: Mapping[str, Any]) -> None:
+        self.job, self._steps, self.is_begun = job, dict(marks), True
 
     def stop(self) -> None:
         self._stop.set()
@@ -158,7 +158,7 @@ class Engine:
         return state
 
     def resume(self, job: int) -> int | None:
-        """Queue one that was cancelled or given up again, behind its steps; ``None``: it did not end so."""
+        """Queue one that was cancelled or given up again, behind its marks; ``None``: it did not end so."""
         now_us = self.clock()
         resumed = self.write(lambda catalogue: catalogue.change(jobs.resume, job, now_us))
         self._wake.set()
@@ -170,10 +170,10 @@ class Engine:
             return [self._as_it_is(job) for job in view.ask(jobs.listed, states, before=before, limit=limit)]
 
     def show(self, job: int) -> Shown | None:
-        """A job with its steps; ``None``: there is none."""
+        """A job with its marks; ``None``: there is none."""
         with self._open_view() as view:
             found = view.ask(jobs.one, job)
-            return None if found is None else Shown(self._as_it_is(found), view.ask(jobs.steps, job))
+            return None if found is None else Shown(self._as_it_is(found), view.ask(jobs.marks, job))
 
     def schedule(self, entries: Sequence[Schedule]) -> None:
         """Make these wishes at their times from now on, and no others. A time that was missed is made up for once."""
@@ -296,7 +296,7 @@ class Engine:
             with self._lock:
                 del self._running[job.id]
             return
-        running.begin(begun, {step.name: step.value for step in view.ask(jobs.steps, job.id)})
+        running.begin(begun, {mark.name: mark.value for mark in view.ask(jobs.marks, job.id)})
         thread = threading.Thread(target=self._work, args=(kind, running), name=f"job-{job.kind}-{job.id}", daemon=True)
         with self._lock:
             self._threads[job.id] = thread

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from mediasluice.catalogue.jobs import Job, JobState, Step
+from mediasluice.catalogue.jobs import Job, JobState, Mark
 
 if TYPE_CHECKING:
     from mediasluice.catalogue.store import Catalogue
@@ -67,10 +67,10 @@ class Context(Protocol):
         """Say how far it is, in whatever it counts. Costs nothing worth mentioning."""
 
     def kept(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """What this job stored as this step, in this attempt or an earlier one; ``None``: nothing."""
+        """What this job stored as this mark, in this attempt or an earlier one; ``None``: nothing."""
 
     def keep(self, name: str, value: Any, change: Callable[[Catalogue], _T] | None = None) -> _T | None:  # noqa: ANN401
-        """Store a step, in one transaction with a change of the catalogue; gives what that returned."""
+        """Store a mark, in one transaction with a change of the catalogue; gives what that returned."""
 
     def when_stopped(self, call: Callable[[], object]) -> None:
         """Call this, on another thread, when the job is to stop: for work that cannot ask by itself."""
@@ -81,7 +81,7 @@ class Kind(NamedTuple):
 
     name: str
     run: Callable[[Context, Mapping[str, Any]], Mapping[str, Any] | None]
-    version: int = 1  # of what its steps mean; one that was left by another version begins anew
+    version: int = 1  # of what its marks mean; one that was left by another version begins anew
     at_once: int = 1  # jobs of this kind
     per_library: int = 1  # of them, for one library
 
@@ -90,7 +90,7 @@ class Shown(NamedTuple):
     """A job with what it has behind it."""
 
     job: Job
-    steps: Sequence[Step]
+    marks: Sequence[Mark]
 
 
 class Jobs(Protocol):
@@ -103,13 +103,13 @@ class Jobs(Protocol):
         """Cancel it, or ask it to stop; gives its state after that, ``None``: there is none."""
 
     def resume(self, job: int) -> int | None:
-        """Queue one that was cancelled or given up again, behind its steps; ``None``: it did not end so."""
+        """Queue one that was cancelled or given up again, behind its marks; ``None``: it did not end so."""
 
     def list(self, states: Sequence[JobState] = (), *, before: int | None = None, limit: int = 100) -> list[Job]:
         """Jobs, the newest first."""
 
     def show(self, job: int) -> Shown | None:
-        """A job with its steps; ``None``: there is none."""
+        """A job with its marks; ``None``: there is none."""
 
     def schedule(self, entries: Sequence[Schedule]) -> None:
         """Make these wishes at their times from now on, and no others."""

@@ -56,6 +56,13 @@ class Times(NamedTuple):
                 yield datetime.combine(day, time(hour, minute))
 
 
+def opens_us(begin: time, end: time, moment_us: int, zone: tzinfo | None = None) -> int | None:
+    """When a window of every day opens; ``None``: it is open. One that ends before it begins goes over midnight."""
+    here = datetime.fromtimestamp(moment_us // 1_000_000, UTC).astimezone(zone).time()
+    is_open = begin <= here < end if begin <= end else here >= begin or here < end
+    return None if is_open else parse(f"{begin.minute} {begin.hour} * * *").after(moment_us, zone)
+
+
 def parse(text: str) -> Times:
     """Read a schedule."""
     fields = _NAMED.get(text.strip().lower(), text).split()

@@ -18,7 +18,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from mediasluice.pipeline import examine
+from mediasluice.pipeline import examine, rereading
 from mediasluice.pipeline.child import die_with_parent, take_pipes
 from mediasluice.pipeline.frames import read_frame, write_frame
 from mediasluice.settle.probes import ignore_lease_signals
@@ -47,6 +47,7 @@ def main() -> None:
         "look": lambda payload: examine.look_at_files(payload, progress),
         "absent": examine.which_are_absent,
         "mounted": examine.what_is_mounted,
+        "reread": lambda payload: rereading.read_again(payload, progress),
         "there": lambda payload: examine.is_there(payload, progress),
     }
     while (job := read_frame(jobs)) is not None:

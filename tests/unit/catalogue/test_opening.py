@@ -324,7 +324,7 @@ def test_a_catalogue_without_readings_reads_all_that_it_knows(file: Path, tmp_pa
 
 LATER = (
     *("capture", "external", "kin", "likeness", "member", "product", "reading", "rendition", "stream", "unread"),
-    *("announced", "damage", "dead_letter", "job", "job_step", "schedule", "sink"),
+    *("announced", "damage", "dead_letter", "job", "job_mark", "schedule", "sink"),
 )
 """The tables of the third version and of those after it."""
 

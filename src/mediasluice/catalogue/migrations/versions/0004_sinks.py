@@ -84,7 +84,7 @@ CREATE INDEX job_due ON job (due_us) WHERE state = 'queued'
 CREATE INDEX job_ended ON job (ended_us) WHERE ended_us IS NOT NULL
     """,
     """
-CREATE TABLE job_step (
+CREATE TABLE job_mark (
     job INTEGER NOT NULL,
     name TEXT NOT NULL,
     value TEXT NOT NULL,

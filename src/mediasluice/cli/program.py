@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typer._click import Command, Context  # the base classes that typer passes around
 
 VERBS = (
-    "run", "scan", "import", "items", "duplicates", "events", "sinks", "files", "users", "status", "explain", "check",
-    "config", "health", "demo",
+    "run", "scan", "import", "items", "duplicates", "events", "sinks", "jobs", "files", "users", "status", "explain",
+    "check", "config", "health", "demo",
 )  # fmt: skip
 """In the order of the help; each is the module of this room that holds it."""
 

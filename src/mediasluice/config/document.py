@@ -46,6 +46,7 @@ from mediasluice.delivery.asynq.mapping import JobLibrary, Mapped
 from mediasluice.delivery.asynq.mapping import Options as Mapping
 from mediasluice.errors import BadSetting
 from mediasluice.identify.junk import DEFAULT_PATTERNS
+from mediasluice.jobs.times import parse
 from mediasluice.model.imports import After, Existing, ImportRules, ItemState, Mode, ProfileName, Scope, Undated
 from mediasluice.model.roots import Library, Rules
 
@@ -59,6 +60,16 @@ SECRETS = frozenset(  # never shown, not in an error either
     {("database", "url"), *(("sinks", NAME, key) for key in SECRET_KEYS)}
 )
 NAMED = ("libraries", "sinks")  # sections whose keys are names
+
+
+def _times(value: object) -> object:
+    """Accept what a schedule is written like; it stays text."""
+    if isinstance(value, str):
+        try:
+            parse(value).after(0)
+        except BadSetting as error:
+            raise ValueError(str(error)) from None
+    return value
 
 
 class System(Section):
@@ -197,10 +208,16 @@ class Essences(Section):
 
 class Retention(Section):
     missing: Duration = values.seconds("30d")
+    events: Duration = values.seconds("90d")
+    log_cap: Annotated[Size, Field(ge=1 << 20)] = values.size("5GiB")
+    jobs: Duration = values.seconds("30d")
 
 
 class Schedules(Section):
     audit: Interval = values.interval("@hourly")
+    retention: Annotated[str, BeforeValidator(_times)] = "@daily"
+    verify: Annotated[str, BeforeValidator(_times)] | None = None
+    verify_for: Annotated[Duration, Field(gt=0)] = values.seconds("1h")
 
 
 class Database(Section):

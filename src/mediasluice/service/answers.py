@@ -11,16 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mediasluice.catalogue import renditions
+from mediasluice.catalogue.jobs import JobState
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
 from mediasluice.config.layers import load
 from mediasluice.errors import SluiceError, Unavailable, UsageError
+from mediasluice.jobs.port import Wish
 from mediasluice.model.paths import join, text
 from mediasluice.model.roots import RootState
 from mediasluice.pipeline.looking import Looking
 from mediasluice.pipeline.scans import Chunk
 from mediasluice.pipeline.workers import Lane
-from mediasluice.service.changes import CHANGES
+from mediasluice.service.changes import CHANGES, JOBS, job_key, job_row, no_job
 from mediasluice.service.importing import rules_of, run_import, wish_for
 from mediasluice.service.passing import Request, run_pass
 from mediasluice.service.producing import run_making
@@ -59,6 +61,11 @@ class Answers:
             "sinks": self._sinks,
             "sinks.test": self._test_sink,
             **{what: partial(self._change, what) for what in CHANGES},
+            "jobs": self._list_jobs,
+            "jobs.show": self._show_job,
+            "jobs.run": self._run_job,
+            "jobs.cancel": self._cancel_job,
+            "jobs.resume": self._resume_job,
         }
 
     def _status(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -257,6 +264,34 @@ class Answers:
         if what.startswith("sinks."):
             self._service.deliveries.reload(params["name"])
         yield answer
+
+    def _list_jobs(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        states = [JobState(state) for state in params.get("states", ())]
+        for job in self._service.jobs.list(states, limit=int(params.get("limit", JOBS))):
+            yield job_row(job)
+
+    def _show_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        found = self._service.jobs.show(int(params["id"]))
+        if found is None:
+            raise no_job(params["id"])
+        yield job_row(found.job) | {"marks": {mark.name: mark.value for mark in found.marks}}
+
+    def _run_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        args = dict(params["args"])
+        wish = Wish(str(params["kind"]), job_key(args), args.get("library"), args)
+        yield {"id": self._service.jobs.enqueue(wish)}
+
+    def _cancel_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        state = self._service.jobs.cancel(int(params["id"]))
+        if state is None:
+            raise no_job(params["id"])
+        yield {"id": params["id"], "state": state}
+
+    def _resume_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        resumed = self._service.jobs.resume(int(params["id"]))
+        if resumed is None:
+            raise no_job(params["id"])
+        yield {"id": resumed}
 
     def _sinks(self, _params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with View.open(catalogue_file(self._service.data)) as view:

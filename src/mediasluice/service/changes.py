@@ -1,4 +1,4 @@
-"""Change accounts, items and sinks: the changes that people ask for by name, and the way to the one writer.
+"""Change accounts, items, jobs and sinks: the changes that people ask for by name, and the way to the one writer.
 
 Takes the name of a change and its parameters as JSON has them; gives what the change tells, as JSON. While a service
 runs, its writer does it; else this process takes the data lock for a moment and makes the catalogue if there is none.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from mediasluice.catalogue import outbox
+from mediasluice.catalogue import jobs, outbox
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.errors import SluiceError, UsageError
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from mediasluice.catalogue.jobs import Job
+
 Row = dict[str, Any]
 
+KINDS = ("verify", "digests", "retention", "scan")
+JOBS = 100  # that are listed unless more are asked for
 LONGEST_NAME = 150  # characters of an account's name; as Django has it
 LARGEST_ID = (1 << 63) - 1
 _CONTROL, _SURROGATE = "Cc", "Cs"
@@ -101,11 +105,53 @@ def _no_sink(name: str) -> UsageError:
     return UsageError(f"there is no sink {name!r}", hint="see: sluice sinks")
 
 
+def _run_job(catalogue: Catalogue, params: Row) -> Row:
+    """Queue a job; the next service runs it."""
+    kind, args = str(params["kind"]), dict(params["args"])
+    if kind not in KINDS:
+        raise UsageError(f"there is no kind of job {kind!r}", hint=f"one of: {', '.join(KINDS)}")
+    wish = (kind, job_key(args), args.get("library"), args, "user")
+    return {"id": catalogue.change(jobs.add, *wish, now_us())}
+
+
+def _cancel_job(catalogue: Catalogue, params: Row) -> Row:
+    state = catalogue.change(jobs.cancel, _number(params["id"]), now_us())
+    if state is None:
+        raise no_job(params["id"])
+    return {"id": params["id"], "state": state}
+
+
+def _resume_job(catalogue: Catalogue, params: Row) -> Row:
+    resumed = catalogue.change(jobs.resume, _number(params["id"]), now_us())
+    if resumed is None:
+        raise no_job(params["id"])
+    return {"id": resumed}
+
+
+def job_key(args: Mapping[str, Any]) -> str:
+    """What keeps a job from being there twice: it wants the same."""
+    return " ".join(f"{name}={value}" for name, value in sorted(args.items()))
+
+
+def job_row(job: Job) -> Row:
+    """A job as JSON: times in seconds since 1970."""
+    row = job._asdict()
+    times = {name: row.pop(f"{name}_us") for name in ("due", "at", "started", "ended")}
+    return row | {name: None if at_us is None else at_us / 1e6 for name, at_us in times.items()}
+
+
+def no_job(number: int) -> UsageError:
+    return UsageError(f"job {number} is not there, or did not end so", hint="see: sluice jobs")
+
+
 CHANGES: Mapping[str, Callable[[Catalogue, Row], Row]] = {
     "users.add": _add_account,
     "users.remove": _remove_account,
     "items.set": _change_item,
     "items.delete": _delete_items,
+    "jobs.run": _run_job,
+    "jobs.cancel": _cancel_job,
+    "jobs.resume": _resume_job,
     "sinks.pause": _set_state(outbox.PAUSED, "paused by a person"),
     "sinks.resume": _set_state(outbox.ACTIVE, None),
     "sinks.replay": _replay,

@@ -11,12 +11,15 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mediasluice.actions.fitness import fitness
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
-from mediasluice.errors import BadSetting, RootUnusable, SluiceError
+from mediasluice.errors import BadSetting, RootUnusable, SluiceError, Unavailable, UsageError
+from mediasluice.jobs.digests import NAME as DIGESTS
+from mediasluice.jobs.port import Wish
+from mediasluice.model.files import Origin
 from mediasluice.model.flow import RootId
 from mediasluice.model.paths import text
 from mediasluice.model.roots import Library, RootState, WatchMode
@@ -28,6 +31,7 @@ from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import RootCheck, check_root, identity_of, refuse_overlap, told_apart
 from mediasluice.wiring import host as wiring
+from mediasluice.wiring.jobs import engine, schedules
 from mediasluice.wiring.sinks import Needs, plans
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.outbox import Fact
     from mediasluice.config.document import Settings
     from mediasluice.errors import DiskFull
+    from mediasluice.jobs.engine import Engine
+    from mediasluice.jobs.port import Context
     from mediasluice.model.roots import RootIdentity
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.watched import Watched
@@ -49,6 +55,7 @@ MONITOR_S = 2.0  # chosen: how often a root is asked whether it is still there
 STOP_S = 1.0  # chosen: who is about to watch a root sees by then that it is to stop, unless it hangs
 START_S = 1.0  # chosen: the same at the start, where the process that asks has to be started as well
 PROBE_S = 0.2  # chosen: longest wait for the answer of one root while others are still to be asked
+PASS_S = 0.5  # chosen: how often a job says how far its pass is, and looks whether it is to stop
 ANSWER_S = 5.0  # longest wait for the intake thread
 
 
@@ -71,6 +78,7 @@ class Service:
         self._lock = lock
         self._host: wiring.Host
         self._deliveries: Deliveries
+        self._jobs: Engine
         self._has_committed: tuple[Callable[[], None], ...] = ()
         self._intake_thread: threading.Thread
         self._monitor: threading.Thread | None = None
@@ -91,6 +99,11 @@ class Service:
     def deliveries(self) -> Deliveries:
         """The sinks; none without a service."""
         return self._deliveries
+
+    @property
+    def jobs(self) -> Engine:
+        """What runs long work; there is none without a service."""
+        return self._jobs
 
     @property
     def is_service(self) -> bool:
@@ -186,6 +199,9 @@ class Service:
             enricher.start(intake.roots, intake.look_at, importer.wake, self._host.wake.set, asking.hear)
             self._host.maker.start(self._host.intake.roots)
         if self._is_service:
+            self._jobs = self._engine(writer)
+            self._jobs.schedule(schedules(self.settings))
+            self._jobs.start()
             self._deliveries.replace(self._plans())
             self._host.renderer.start(self._host.intake.roots, self._host.intake.look_at, wishes_of(libraries))
             self._readers = Readers(self._host.wake.set, time.monotonic)
@@ -471,6 +487,7 @@ class Service:
             self._host.asking.replace(wiring.externals(settings))
         if self._is_service:
             self._deliveries.replace(self._plans())
+            self._jobs.schedule(schedules(settings))
         rest_equal = (old.fingerprints, old.algorithms()) == (settings.fingerprints, settings.algorithms())
         for path, root in present.items():
             library = wanted.get(path)
@@ -489,8 +506,43 @@ class Service:
     def _plans(self) -> list[Plan]:
         return plans(self.settings, Needs(lambda: View.open(catalogue_file(self.data)), self._want_digest))
 
-    def _want_digest(self, fact: Fact) -> None:
-        self.log.warning("digest_wanted", path=text(fact.event.path))
+    def _want_digest(self, _: Fact) -> None:
+        """One job makes all that are lacking, however many facts ask for it."""
+        self._jobs.enqueue(Wish(DIGESTS, key="sha256", args={"algorithms": ["sha256"]}, asked_by="sink"))
+
+    def _engine(self, writer: Writer) -> Engine:
+        return engine(
+            lambda: View.open(catalogue_file(self.data)),
+            writer,
+            self.log,
+            settings=lambda: self.settings,
+            roots=lambda: self._host.intake.roots,
+            scanning=self._scan,
+            failed=self._fail,
+        )
+
+    def _scan(self, library: str, context: Context) -> dict[str, Any]:
+        """Compare a library with its disk, for a job; who goes away leaves the pass to end by itself."""
+        root = next((root for root in self._known() if root.library == library), None)
+        if root is None:
+            message = f"there is no library {library!r}"
+            raise UsageError(message, hint="libraries: " + ", ".join(root.library for root in self._known()))
+        if root.state is RootState.OFFLINE:
+            message = f"library {library} is offline: {root.reason}"
+            raise Unavailable(message, path=text(root.path), hint="it is compared by itself when it is back")
+        looked, intake = threading.Event(), self._host.intake
+        scan = self.ask(
+            lambda: intake.passes.begin([(root, b"")], Origin.SCAN, fast=False, finished=lambda _: looked.set())
+        )
+        intake.post(lambda: None)
+        while not looked.wait(PASS_S):
+            context.progress(scan.totals.done_files, scan.totals.files)
+            if context.is_cancelled:
+                return {}
+        totals = scan.totals
+        missing = max(0, totals.missing - totals.moved)
+        counts = {"files": totals.files, "new": totals.new, "changed": totals.changed, "moved": totals.moved}
+        return {**counts, "missing": missing, "errors": totals.errors}
 
     def _detach(self, root: Watched) -> None:
         self._host.writer.call(lambda catalogue: catalogue.watch(root.id, watched=False))
@@ -577,6 +629,8 @@ class Service:
         self._host.enricher.stop()
         self._host.asking.stop()
         self._deliveries.stop()
+        if self._is_service:
+            self._jobs.close()
         for root in self._host.intake.roots.values():
             if root.source is not None:
                 root.source.close()

@@ -91,12 +91,13 @@ class Wire:
     def close(self) -> None:
         """Nothing to do."""
 
-    def publish(self, messages: Sequence[Message]) -> list[Fate]:
-        known, more = (len(messages), 0) if self._fates is None else self._fates(len(messages))
-        for one in messages[: known + more]:
+    def publish(self, drafts: Sequence[Callable[[], Message]]) -> list[Fate]:
+        known, more = (len(drafts), 0) if self._fates is None else self._fates(len(drafts))
+        for draft in drafts[: known + more]:
+            one = draft()
             self.sent.append(one)
             self._listener.hear(one.key, one.id, json.loads(one.body))
-        return [Fate.CONFIRMED] * known + [Fate.UNKNOWN] * (len(messages) - known)
+        return [Fate.CONFIRMED] * known + [Fate.UNKNOWN] * (len(drafts) - known)
 
 
 class Outbox:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from mediasluice.catalogue.outbox import Announced
 from mediasluice.model.files import Kind
 
+# The indices are named: without statistics SQLite goes through all that a sink was told instead.
 _COLUMNS = "a.file, a.path, a.content, a.how"
 # One who was told of a file that is gone, and of whose end no event is to come, is never told of it again.
 _ALIVE = (
@@ -24,8 +25,9 @@ _GONE = "('missing', 'junk', 'skipped', 'empty')"  # nobody is going to read the
 _STANDING = (
     f"SELECT r.path, f.kind, f.version = wanted.version AND f.state NOT IN {_GONE},"
     " iif(ifnull(f.version = wanted.version, f.content = wanted.content), f.mtime_ns, v.mtime_ns),"
-    " c.id, c.size, c.xxh128, c.sha256, CASE WHEN c.sha256 IS NULL THEN"
-    f" EXISTS (SELECT 1 FROM file h WHERE h.content = c.id AND h.state NOT IN {_GONE}) ELSE 1 END, rd.state, rd.found"
+    " c.id, c.size, c.xxh128, c.sha256,"
+    f" c.sha256 IS NOT NULL OR (f.content = c.id AND f.state NOT IN {_GONE})"
+    " OR EXISTS (SELECT 1 FROM file h WHERE h.content = c.id AND h.state = 'catalogued'), rd.state, rd.found"
     " FROM (SELECT key, json_extract(value, '$[0]') AS file, json_extract(value, '$[1]') AS version,"
     " json_extract(value, '$[2]') AS content FROM json_each(?)) wanted"
     " LEFT JOIN file f ON f.id = wanted.file LEFT JOIN dir d ON d.id = f.dir LEFT JOIN root r ON r.id = d.root"
@@ -82,14 +84,14 @@ def is_told_of_any(connection: sqlite3.Connection, name: str) -> bool:
 def told_at(connection: sqlite3.Connection, name: str, paths: Collection[bytes]) -> list[Announced]:
     """The files that a sink was told to be at these paths."""
     marks = ", ".join("?" * len(paths))
-    query = f"SELECT {_COLUMNS} FROM announced a WHERE a.sink = ? AND a.path IN ({marks})"
+    query = f"SELECT {_COLUMNS} FROM announced a INDEXED BY announced_path WHERE a.sink = ? AND a.path IN ({marks})"
     return [Announced(*row) for row in connection.execute(query, (name, *paths)).fetchall()]
 
 
 def told_of(connection: sqlite3.Connection, name: str, contents: Collection[int], how: str) -> list[Announced]:
     """The files with these contents that a sink was told of in this way."""
     query = (
-        f"SELECT {_COLUMNS} FROM json_each(?) wanted CROSS JOIN announced a"
+        f"SELECT {_COLUMNS} FROM json_each(?) wanted CROSS JOIN announced a INDEXED BY announced_content"
         " ON a.sink = ? AND a.content = wanted.value WHERE a.how = ?"
     )
     return [Announced(*row) for row in connection.execute(query, (json.dumps(list(contents)), name, how)).fetchall()]
@@ -103,8 +105,8 @@ def told_otherwise(
     Left out are those that are gone and of which no event after ``seq`` tells.
     """
     query = (
-        f"SELECT {_COLUMNS} FROM announced a WHERE a.sink = :name AND a.content = :content AND a.how <> :how"
-        f" AND {_ALIVE} ORDER BY a.file LIMIT :most"
+        f"SELECT {_COLUMNS} FROM announced a INDEXED BY announced_content WHERE a.sink = :name"
+        f" AND a.content = :content AND a.how <> :how AND {_ALIVE} ORDER BY a.file LIMIT :most"
     )
     values = {"name": name, "how": how, "seq": seq, "most": most}
     rows = (connection.execute(query, values | {"content": content}).fetchall() for content in contents)

@@ -22,7 +22,6 @@ from mediasluice.delivery.rabbitmq.options import MetadataStyle
 from mediasluice.delivery.rabbitmq.publisher import Message
 from mediasluice.delivery.rabbitmq.telling import News
 from mediasluice.model.files import Kind
-from mediasluice.model.media import Reading, from_json
 
 WITH_METADATA = frozenset({"created", "modified", "duplicate"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +35,7 @@ _FILE_TYPES = {
 _VORBIS = frozenset({"ogg", "oga"})
 NOT_READ = "what stands inside was not read in time"
 UNREADABLE = "what stands inside could not be read"
+_loads: Callable[[str], dict[str, Any]] = json.JSONDecoder().decode
 _encode: Callable[[object], str] = json.JSONEncoder(separators=(",", ":")).encode  # ASCII
 
 
@@ -107,18 +107,15 @@ def _metadata(path: str, known: Standing, style: MetadataStyle) -> dict[str, Any
     found: dict[str, Any] = {"file_path": path, "file_name": path.rpartition("/")[2]}
     _put(found, "file_size", known.size)
     _put(found, "modified_time", None if known.mtime_ns is None else known.mtime_ns / 1e9)
-    tags: dict[str, str] = {}
-    reading = None if known.found is None else _reading(known.found)
-    if reading is not None:
-        media = reading.media
-        _put(found, "duration", media.duration)
-        _put(found, "bitrate", media.audio_bitrate or media.bitrate)
-        _put(found, "sample_rate", media.sample_rate)
-        _put(found, "channels", media.channels)
-        _put(found, "format", reading.mime)
-        for name in _TAGS:
-            _put(tags, name, getattr(reading.tags, name))
-    _put(found, "error", _error(known, reading))
+    reading: dict[str, Any] = {} if known.found is None else _loads(known.found)
+    media, read_tags = reading.get("media") or {}, reading.get("tags") or {}
+    _put(found, "duration", media.get("duration"))
+    _put(found, "bitrate", media.get("audio_bitrate") or media.get("bitrate"))
+    _put(found, "sample_rate", media.get("sample_rate"))
+    _put(found, "channels", media.get("channels"))
+    _put(found, "format", reading.get("mime"))
+    _put(found, "error", _error(known, reading.get("error")))
+    tags = {name: read_tags[name] for name in _TAGS if name in read_tags}
     if style is MetadataStyle.FLAT_STRINGS:
         return {name: str(value) for name, value in (found | tags).items()}
     if tags:
@@ -126,18 +123,13 @@ def _metadata(path: str, known: Standing, style: MetadataStyle) -> dict[str, Any
     return found
 
 
-def _error(known: Standing, reading: Reading | None) -> str | None:
+def _error(known: Standing, said: str | None) -> str | None:
     """Why there is less than there could be; what nobody reads has no error."""
     if known.state is None:
         return NOT_READ if known.kind in {Kind.AUDIO, Kind.VIDEO} else None
     if known.state == READ:
-        return None if reading is None else reading.error
-    return f"{UNREADABLE}: {reading.error}" if reading is not None and reading.error else UNREADABLE
-
-
-@lru_cache(maxsize=1024)
-def _reading(found: str) -> Reading:
-    return from_json(found)
+        return said
+    return UNREADABLE if said is None else f"{UNREADABLE}: {said}"
 
 
 def _put(body: dict[str, Any], name: str, value: object) -> None:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError as Cancelled
 from enum import Enum, auto
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -26,8 +27,8 @@ from mediasluice.delivery.rabbitmq.trouble import Place, explained, trouble
 from mediasluice.errors import MissingExtra, SinkRefused, SinkUnreachable
 
 if TYPE_CHECKING:
-    from aio_pika.abc import AbstractConnection
     from aiormq.channel import Channel
+    from aiormq.connection import Connection
 
 _T = TypeVar("_T")
 
@@ -62,7 +63,7 @@ class Publisher:
         self._place = place_of(options)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._connection: AbstractConnection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._properties: Callable[..., Any] = dict
         self.why: str | None = None  # the last trouble, for people
@@ -81,23 +82,24 @@ class Publisher:
                 hint="An address of RabbitMQ begins with amqp://, or with amqps:// for TLS.",
             )
         try:
-            import aio_pika  # noqa: F401, PLC0415 - the driver is asked for here, where a missing one is an answer
+            import aiormq  # noqa: F401, PLC0415 - the driver is asked for here, where a missing one is an answer
         except ImportError as error:
             raise MissingExtra(
                 f"{self._place}: the driver for RabbitMQ is not installed", hint="pip install 'mediasluice[amqp]'"
             ) from error
-        for name in ("aio_pika", "aiormq"):  # what they log as errors is raised here, with more to go by
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it logs as errors is raised here
         self._run(self._open())
 
-    def publish(self, messages: Sequence[Message]) -> list[Fate]:
+    def publish(self, drafts: Sequence[Callable[[], Message]]) -> list[Fate]:
         """Publish in order; after the first one that is neither confirmed nor given back all are UNKNOWN.
+
+        Each is written when its turn has come, while others wait for their confirmations.
 
         SinkUnreachable: not one was confirmed.
         """
         if not self.is_open:
             raise SinkUnreachable(f"{self._place}: the connection is gone" + (f": {self.why}" if self.why else ""))
-        return self._run(self._publish(messages))
+        return self._run(self._publish(drafts))
 
     def close(self) -> None:
         """Disconnect and end the thread; a ``publish`` of another thread comes back with SinkUnreachable."""
@@ -160,9 +162,10 @@ class Publisher:
         self.why = None
 
     async def _connect(self) -> None:
-        import aio_pika  # noqa: PLC0415 - 60 ms that only those pay who have such a sink
-        from aiormq import spec  # noqa: PLC0415 - as above
+        from aiormq import spec  # noqa: PLC0415 - 60 ms that only those pay who have such a sink
         from yarl import URL  # noqa: PLC0415 - as above
+
+        from mediasluice.delivery.rabbitmq.transport import Gathering, WideConnection  # noqa: PLC0415 - as above
 
         options = self._options
         url = URL(options.url)
@@ -172,8 +175,9 @@ class Publisher:
         told["instance_id"] = options.instance_id
         if options.watched_directory:
             told["watched_directory"] = options.watched_directory
-        self._connection = await aio_pika.connect(url, client_properties=told)
-        channel = await (await self._connection.channel()).get_underlay_channel()
+        self._connection = WideConnection(url, client_properties=told, transport_factory=Gathering())
+        await self._connection.connect()
+        channel = await self._connection.channel()
         await channel.exchange_declare(options.exchange, exchange_type="topic", durable=True)
         if options.declare_dead:
             dead = f"{options.exchange}.dlx"
@@ -193,18 +197,19 @@ class Publisher:
 
     # -- publishing -----------------------------------------------------------------------------
 
-    async def _publish(self, messages: Sequence[Message]) -> list[Fate]:
+    async def _publish(self, drafts: Sequence[Callable[[], Message]]) -> list[Fate]:
         _named()
         fates: list[Fate] = []
         waiting: deque[asyncio.Task[Any]] = deque()
-        left = iter(messages)
+        left = iter(drafts)
         limit_s = self._options.confirm_timeout_s
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(limit_s) as limit:
-                while len(fates) < len(messages):
-                    while len(waiting) < self._options.window and (message := next(left, None)) is not None:
-                        waiting.append(loop.create_task(self._send(message)))
+                while len(fates) < len(drafts):
+                    if len(waiting) <= self._options.window * 8 // 10:  # some at once cost less than one by one
+                        for draft in islice(left, self._options.window - len(waiting)):
+                            waiting.append(loop.create_task(self._send(draft())))
                     fates.append(await _told(waiting[0]))
                     waiting.popleft()
                     if fates[-1] is Fate.NACKED:
@@ -219,7 +224,7 @@ class Publisher:
                 raise said from error
         finally:
             await _given_up(waiting)
-        return fates + [Fate.UNKNOWN] * (len(messages) - len(fates))
+        return fates + [Fate.UNKNOWN] * (len(drafts) - len(fates))
 
     async def _send(self, message: Message) -> Fate:
         from aiormq import spec  # noqa: PLC0415 - loaded by now

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from mediasluice.catalogue import outbox, telling
@@ -43,6 +44,13 @@ class _Wait(NamedTuple):
     after_s: float
 
 
+class _Mark(NamedTuple):
+    """Of a message: which fact it comes from, and its routing key."""
+
+    fact: int
+    key: str
+
+
 class Publishes(Protocol):
     """What publishes messages: a ``Publisher``."""
 
@@ -50,7 +58,7 @@ class Publishes(Protocol):
 
     def open(self) -> None: ...
 
-    def publish(self, messages: Sequence[Message]) -> list[Fate]: ...
+    def publish(self, drafts: Sequence[Callable[[], Message]]) -> list[Fate]: ...
 
     def close(self) -> None: ...
 
@@ -97,11 +105,11 @@ class RabbitSink:
             known = view.ask(telling.standing, [_wanted(fact) for fact in facts])
             ready, wait = self._ready(facts, known, now)
             told = self._tell(view, facts[:ready], known)
-            messages, owners = self._messages(view, facts, known, told)
+            drafts, marks = self._drafts(view, facts, known, told)
             if self._is_heard is None:
                 self._is_heard = view.ask(telling.is_told_of_any, self._name)
-        fates = self._publish(messages) if messages else []
-        return self._outcomes(facts, told, messages, owners, fates, wait)
+        fates = self._publish(drafts) if drafts else []
+        return self._outcomes(facts, told, marks, fates, wait)
 
     # -- what it is time for --------------------------------------------------------------------------
 
@@ -157,10 +165,10 @@ class RabbitSink:
             told |= {one.file: one for one in copies}
         return told.values()
 
-    def _messages(
+    def _drafts(
         self, view: View, facts: Sequence[Fact], known: Sequence[Standing], told: Sequence[Told]
-    ) -> tuple[list[Message], list[int]]:
-        """The messages in their order, and for each the number of its fact."""
+    ) -> tuple[list[Callable[[], Message]], list[_Mark]]:
+        """The messages in their order, to be written when they are published, and whose they are."""
         pairs = [(number, identity, news) for number, one in enumerate(told) for identity, news in one.news]
         strangers = [
             Wanted(news.file, None, news.content)
@@ -168,46 +176,46 @@ class RabbitSink:
             if not _is_about(facts[number], known[number], news)
         ]
         others = iter(view.ask(telling.standing, strangers) if strangers else ())
-        messages = []
-        for number, identity, news in pairs:
+        drafts: list[Callable[[], Message]] = []
+        marks = [_Mark(number, f"file.{news.what}") for number, _, news in pairs]
+        for mark, (number, identity, news) in zip(marks, pairs, strict=True):
             fact, one = facts[number], known[number]
             beside = one if _is_about(fact, one, news) else next(others)
-            messages.append(message(f"file.{news.what}", identity, news, fact, beside, self._sender))
-        return messages, [number for number, _, _ in pairs]
+            drafts.append(partial(message, mark.key, identity, news, fact, beside, self._sender))
+        return drafts, marks
 
     # -- what became of it ----------------------------------------------------------------------------
 
-    def _publish(self, messages: Sequence[Message]) -> list[Fate]:
+    def _publish(self, drafts: Sequence[Callable[[], Message]]) -> list[Fate]:
         """Publish; while nobody was ever heard to listen, the first message goes alone to find out."""
         fates: list[Fate] = []
         if not self._is_heard:
-            fates = self._publisher.publish(messages[:1])
+            fates = self._publisher.publish(drafts[:1])
             if fates != [Fate.CONFIRMED]:
-                return fates + [Fate.UNKNOWN] * (len(messages) - 1)
+                return fates + [Fate.UNKNOWN] * (len(drafts) - 1)
             self._is_heard = True
-        if len(messages) > len(fates):
-            fates += self._publisher.publish(messages[len(fates) :])
+        if len(drafts) > len(fates):
+            fates += self._publisher.publish(drafts[len(fates) :])
         return fates
 
     def _outcomes(
         self,
         facts: Sequence[Fact],
         told: Sequence[Told],
-        messages: Sequence[Message],
-        owners: Sequence[int],
+        marks: Sequence[_Mark],
         fates: Sequence[Fate],
         wait: _Wait | None,
     ) -> list[Outcome]:
         """One outcome for each fact: those before the first that is not through are delivered."""
         worst = next((number for number, fate in enumerate(fates) if not self._is_through(fate)), None)
-        end = len(told) if worst is None else owners[worst]
-        through = sum(owner < end for owner in owners)  # the messages of the facts that are delivered
-        self._count_unroutable(messages[:through], fates[:through])
+        end = len(told) if worst is None else marks[worst].fact
+        self._count_unroutable(
+            [mark.key for mark, fate in zip(marks, fates, strict=True) if fate is Fate.UNROUTABLE and mark.fact < end]
+        )
         outcomes = [Outcome(Result.DELIVERED, announced=one.announced) for one in told[:end]]
-        if worst is not None:
-            outcomes.append(self._not_through(fates[worst], messages[worst].key))
         reason, after_s = (_NOT_SENT, None) if wait is None else wait
         if worst is not None:
+            outcomes.append(self._not_through(fates[worst], marks[worst].key))
             reason, after_s = outcomes[-1].reason or _NOT_SENT, outcomes[-1].after_s
         return outcomes + [Outcome(Result.LATER, reason, after_s)] * (len(facts) - len(outcomes))
 
@@ -222,11 +230,10 @@ class RabbitSink:
             return Outcome(Result.LATER, _nobody(self._options.exchange, key), LATER_S)
         return Outcome(Result.LATER, self._publisher.why or f"{place}: it was not confirmed")
 
-    def _count_unroutable(self, messages: Sequence[Message], fates: Sequence[Fate]) -> None:
-        lost = [one.key for one, fate in zip(messages, fates, strict=True) if fate is Fate.UNROUTABLE]
-        if lost:
-            self.unroutable += len(lost)
-            self.unroutable_reason = _nobody(self._options.exchange, lost[-1])
+    def _count_unroutable(self, keys: Sequence[str]) -> None:
+        if keys:
+            self.unroutable += len(keys)
+            self.unroutable_reason = _nobody(self._options.exchange, keys[-1])
 
 
 def _nobody(exchange: str, key: str) -> str:

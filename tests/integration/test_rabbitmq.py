@@ -142,6 +142,7 @@ def test_what_consumers_reject_is_kept_on_request(
     ("change", "exchange_name", "says", "hint"),
     [
         (("", ""), "amq.direct", "PRECONDITION_FAILED.*direct", "type topic"),
+        ((r"//.*", "//me:s3cr%2Ft%40word@127.0.0.1:x/"), "file_events", "cannot be read", "`url`"),
         (("guest:guest", "guest:s3cr%2Ft%40word"), "file_events", "user name or password was refused", "`url`"),
         ((r"/$", "/nowhere"), "file_events", "virtual host", "`url`"),
         ((r"^amqp:", "http:"), "file_events", "begins with http://", "amqps://"),
@@ -157,19 +158,30 @@ def test_a_refusal_says_what_to_do(
         sink.open()
     text = str(caught.value) + repr(caught.value) + repr(caught.value.__cause__)
     assert exchange_name in text
-    assert re.search(r"127\.0\.0\.1:\d+", text)
+    assert re.search(r"127\.0\.0\.1:\d+|an address that is none", text)
     assert hint in (caught.value.hint or "")
     assert SECRET not in text
     assert "s3cr%2Ft" not in text
     sink.close()
 
 
-def sink_of(url: str, exchange: str = "file_events", **limits: float) -> RabbitSink:
-    return RabbitSink("rabbit", options(url, exchange, **limits), no_view, monotonic, lambda _: None)
+def sink_of(url: str, exchange: str = "file_events", **rest: object) -> RabbitSink:
+    return RabbitSink("rabbit", options(url, exchange, **rest), no_view, monotonic, lambda _: None)
 
 
 def no_view() -> AbstractContextManager[View]:
     raise AssertionError("nothing is to be delivered")
+
+
+def test_the_connection_has_a_name(broker: Broker) -> None:
+    """Who looks at the broker sees which file watcher it is, and what it watches."""
+    sink = sink_of(broker.url, "named", watched_directory="/music")
+    sink.open()
+    properties = broker.ctl("list_connections", "client_properties")
+    assert '"connection_name","file_watcher_studio-1"' in properties
+    assert '"instance_id","studio-1"' in properties
+    assert '"watched_directory","/music"' in properties
+    sink.close()
 
 
 def test_tls_is_spoken_and_its_failures_explained(broker: Broker) -> None:

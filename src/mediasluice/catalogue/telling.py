@@ -88,13 +88,17 @@ def told_at(connection: sqlite3.Connection, name: str, paths: Collection[bytes])
     return [Announced(*row) for row in connection.execute(query, (name, *paths)).fetchall()]
 
 
-def told_of(connection: sqlite3.Connection, name: str, contents: Collection[int], how: str) -> list[Announced]:
-    """The files with these contents that a sink was told of in this way."""
+def told_of(
+    connection: sqlite3.Connection, name: str, contents: Collection[int], how: str, most: int
+) -> list[Announced]:
+    """The files with these contents that a sink was told of in this way, at most so many of each."""
     query = (
-        f"SELECT {_COLUMNS} FROM json_each(?) wanted CROSS JOIN announced a INDEXED BY announced_content"
-        " ON a.sink = ? AND a.content = wanted.value WHERE a.how = ?"
+        f"SELECT {_COLUMNS} FROM json_each(:contents) wanted CROSS JOIN announced a ON a.sink = :name AND a.file IN"
+        " (SELECT b.file FROM announced b INDEXED BY announced_content WHERE b.sink = :name"
+        " AND b.content = wanted.value AND b.how = :how ORDER BY b.file LIMIT :most)"
     )
-    return [Announced(*row) for row in connection.execute(query, (json.dumps(list(contents)), name, how)).fetchall()]
+    values = {"contents": json.dumps(list(contents)), "name": name, "how": how, "most": most}
+    return [Announced(*row) for row in connection.execute(query, values).fetchall()]
 
 
 def told_otherwise(

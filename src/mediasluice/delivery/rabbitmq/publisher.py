@@ -76,6 +76,8 @@ class Publisher:
 
     def open(self) -> None:
         """Connect anew and see that the exchange is there as it has to be."""
+        if not self._place.scheme:
+            raise SinkRefused(f"{self._place}: the address cannot be read", hint="Check `url`: its port, its brackets.")
         if self._place.scheme not in {"amqp", "amqps"}:
             raise SinkRefused(
                 f"{self._place}: the address begins with {self._place.scheme}://",
@@ -114,11 +116,14 @@ class Publisher:
     # -- the thread -----------------------------------------------------------------------------
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        loop = self._started()
         try:
-            return asyncio.run_coroutine_threadsafe(work, loop).result()
-        except (Cancelled, RuntimeError) as error:
+            future = asyncio.run_coroutine_threadsafe(work, self._started())
+        except RuntimeError as error:  # the loop has ended
             work.close()
+            raise SinkUnreachable(f"{self._place}: the sink was closed meanwhile") from error
+        try:
+            return future.result()
+        except Cancelled as error:
             raise SinkUnreachable(f"{self._place}: the sink was closed meanwhile") from error
 
     def _started(self) -> asyncio.AbstractEventLoop:
@@ -156,7 +161,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._options.connect_timeout_s):
                 await self._connect()
-        except trouble() as error:
+        except trouble(ValueError) as error:  # an address, or a part of it, that the driver does not understand
             await self._disconnect()
             raise explained(error, self._place, f"no answer within {self._options.connect_timeout_s:g} s") from error
         self.why = None
@@ -177,7 +182,7 @@ class Publisher:
             told["watched_directory"] = options.watched_directory
         self._connection = WideConnection(url, client_properties=told, transport_factory=Gathering())
         await self._connection.connect()
-        channel = await self._connection.channel()
+        channel = await self._connection.channel(on_return_raises=False)
         await channel.exchange_declare(options.exchange, exchange_type="topic", durable=True)
         if options.declare_dead:
             dead = f"{options.exchange}.dlx"

@@ -155,13 +155,14 @@ class RabbitSink:
         contents = {content for content in held if content is not None} | {
             one.content for one in told.values() if one.content is not None
         }
+        most = len(facts) + len(told) + 1  # more than these can change
         if contents:
-            originals = view.ask(telling.told_of, self._name, contents, ORIGINAL)
+            originals = view.ask(telling.told_of, self._name, contents, ORIGINAL, most)
             told |= {one.file: one for one in originals}
         lost = _may_lose_originals(facts, held, told)
         if lost:
-            first, most = facts[0].event.seq - 1, len(facts) + len(told) + 1
-            copies = view.ask(telling.told_otherwise, self._name, lost, ORIGINAL, first, most)
+            before = facts[0].event.seq - 1
+            copies = view.ask(telling.told_otherwise, self._name, lost, ORIGINAL, before, most)
             told |= {one.file: one for one in copies}
         return told.values()
 

@@ -45,11 +45,11 @@ class Place(NamedTuple):
         return text
 
 
-def trouble() -> tuple[type[Exception], ...]:
+def trouble(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """What may go wrong with a broker; only after the driver was loaded. A mistake of ours is none of it."""
     from aiormq.exceptions import AMQPError  # noqa: PLC0415 - see above
 
-    return (OSError, TimeoutError, EOFError, RuntimeError, AMQPError)
+    return (OSError, TimeoutError, EOFError, RuntimeError, AMQPError, *more)
 
 
 def explained(error: Exception, place: Place, no_answer: str) -> SinkRefused | SinkUnreachable:

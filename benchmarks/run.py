@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import imports, latency, reading, rescan, scan, watcher
+from benchmarks import asynq, imports, latency, reading, rescan, scan, watcher
 from benchmarks.measure import Figure, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,6 +29,7 @@ ALL: dict[str, Callable[[float, int], list[Figure]]] = {
     "music": reading.music,
     "photos": reading.photos,
     "films": reading.films,
+    "asynq": asynq.measure,
 }
 
 

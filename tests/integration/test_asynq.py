@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
@@ -398,22 +399,32 @@ def test_redis_that_is_killed_amid_scans_has_one(tmp_path: Path) -> None:
             assert len(AsynqReader(client).tasks()) == 1
 
 
-def test_a_scan_that_redis_has_forgotten_is_enqueued_again(tmp_path: Path) -> None:
-    """A Redis that keeps nothing is killed: when it is back, so is the scan that it had confirmed, with the same id."""
+@pytest.mark.parametrize("who", ["this", "another"])
+@pytest.mark.parametrize("when", ["opened", "used"])
+def test_a_scan_that_redis_has_forgotten_is_enqueued_again(tmp_path: Path, when: str, who: str) -> None:
+    """A Redis that keeps nothing is killed: when it is back, so is the scan that it had for the files of a library.
+
+    Whether this process had enqueued it or found it there, and also if nobody noticed that Redis was away.
+    """
     with redis_server(tmp_path / "redis") as server, opened(options(server.url)) as sink:
-        sink.deliver(many(20))
-        with closing(redis.Redis.from_url(server.url)) as client:
-            (before,) = AsynqReader(client).tasks()
-            sink.open()
-            assert [seen.message for seen in AsynqReader(client).tasks()] == [before.message]
-            client.flushdb()
-            sink.open()
-            assert AsynqReader(client).tasks() == []  # it is the same one: somebody wanted them gone
-        server.kill()
-        server.start()
+        with opened(options(server.url)) as before:
+            (sink if who == "this" else before).deliver(many(20))
+        sink.deliver(many(20, 21))
         sink.open()
         with closing(redis.Redis.from_url(server.url)) as client:
-            assert [seen.message for seen in AsynqReader(client).tasks()] == [before.message]
+            assert len(AsynqReader(client).tasks()) == 1
+            client.flushdb()
+            sink.open()
+            assert AsynqReader(client).tasks() == []  # it is the same Redis: somebody wanted them gone
+        server.kill()
+        server.start()
+        if when == "opened":
+            sink.open()
+        else:
+            assert sink.deliver([fact(41, library="staging")]) == [DELIVERED]
+        with closing(redis.Redis.from_url(server.url)) as client:
+            paths = [json.loads(seen.message.payload)["path"] for seen in AsynqReader(client).tasks()]
+        assert sorted(paths) == ["/melodee/inbound"] + ["/melodee/staging"] * (when == "used")
 
 
 def test_redis_that_is_silent_is_not_waited_for(tmp_path: Path) -> None:

@@ -58,13 +58,11 @@ class Producer:
         self._answer_s = answer_s
         self._redis: Redis | None = None
         self._is_closed = False
-        self._run: str | None = None
+        self._run: str | None = None  # what Redis calls its life from one start to the next
+        self.has_begun_anew = False  # it may have forgotten what it confirmed; whoever acted on that puts it back
 
-    def open(self, queues: Iterable[str]) -> bool:
-        """Connect, and show with the list of queues that this Redis takes changes.
-
-        Gives whether it is another one than before, or has begun anew: it may have forgotten what it confirmed.
-        """
+    def open(self, queues: Iterable[str]) -> None:
+        """Connect, and show with the list of queues that this Redis takes changes."""
         self._is_closed = False
         self._let_go()
         redis = _connect(self._url, self._answer_s, self.address)
@@ -76,10 +74,7 @@ class Producer:
             if isinstance(reply, Exception):
                 self._let_go()
                 raise told(reply, self.address)
-        if not isinstance(about, dict):  # a user without this right: then it is never known
-            return False
-        before, self._run = self._run, str(about.get("run_id"))
-        return before not in {None, self._run}
+        self._recognize(about)
 
     def put(self, orders: Sequence[Order]) -> list[Answer]:
         """Enqueue tasks in their order; gives an answer for each."""
@@ -92,11 +87,12 @@ class Producer:
         commands += [_command(order, now_ns) for order in orders]
         replies = self._ask(redis, commands)
         unknown = [index for index, reply in enumerate(replies) if type(reply).__name__ == "NoScriptError"]
-        if unknown:  # somebody flushed the scripts of this Redis: nothing of these orders has happened
+        if unknown:  # it began anew, or somebody flushed its scripts: nothing of these orders has happened
             loads: list[tuple[object, ...]] = [("SCRIPT LOAD", script.text) for script in scripts.ALL]
-            again = self._ask(redis, [*loads, *(commands[index] for index in unknown)])
+            about, *again = self._ask(redis, [("INFO", "server"), *loads, *(commands[index] for index in unknown)])
             for index, reply in zip(unknown, again[len(loads) :], strict=True):
                 replies[index] = reply
+            self._recognize(about)
         for reply in replies:
             if isinstance(reply, Exception):
                 self._let_go()  # the name may lead to another Redis by now
@@ -107,6 +103,12 @@ class Producer:
         """Give up the connection; who waits for an answer in another thread gets SinkUnreachable."""
         self._is_closed = True
         self._let_go()
+
+    def _recognize(self, about: object) -> None:
+        """See whether it is the Redis of before; a user without the right to ask never knows."""
+        if isinstance(about, dict):
+            before, self._run = self._run, str(about.get("run_id"))
+            self.has_begun_anew |= before not in {None, self._run}
 
     def _let_go(self) -> None:
         redis, self._redis = self._redis, None
@@ -124,7 +126,7 @@ class Producer:
         except Exception as error:
             self._let_go()
             if self._is_closed:  # then what the driver says is about an object that was taken from under it
-                raise SinkUnreachable(f"the connection to Redis at {self.address} was closed", hint="") from None
+                raise SinkUnreachable(f"the connection to Redis at {self.address} was closed") from None
             if isinstance(error, OSError) or "RedisError" in {kind.__name__ for kind in type(error).__mro__}:
                 raise told(error, self.address) from None  # what the driver says may hold a password
             raise

@@ -11,10 +11,11 @@ Fails with: SinkUnreachable, SinkRefused, MissingExtra; BadSetting when it is ma
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from mediasluice.catalogue.outbox import Fact
 from mediasluice.delivery.asynq.mapping import FILE_JOBS, STAGING_SCAN, Mapped, Options, Wanted
-from mediasluice.delivery.asynq.producer import ENQUEUED, LOCKED, RUNNING, Answer, Order, Producer
+from mediasluice.delivery.asynq.producer import ENQUEUED, LOCKED, RUNNING, THERE, Answer, Order, Producer
 from mediasluice.delivery.sink import DELIVERED, Outcome, Result, Traits
 
 TRAITS = Traits(is_strict=False, concurrency=1, batch=1000)
@@ -26,6 +27,14 @@ TAIL_S = 10.0  # chosen: what a scan has moved is settled and told after at most
 _WAITING = frozenset({"pending", "scheduled", "retry", "aggregating"})  # has still to begin, or to begin again
 
 
+class _Scan(NamedTuple):
+    """A scan that was asked for."""
+
+    at_ns: int
+    order: Order
+    id: str  # of the task that was enqueued for it, or that was there for it already
+
+
 class AsynqSink:
     """One Redis with the queues of Asynq."""
 
@@ -34,20 +43,13 @@ class AsynqSink:
         self._mapped = Mapped(options)
         self._producer = Producer(options.url, clock_ns, options.answer_s)
         self._over: dict[str, frozenset[str]] = {}  # jobs that an event which comes back has already: one for each
-        self._scans: dict[str, tuple[int, Order]] = {}  # lock -> when (ns) the last one was enqueued, and which
+        self._scans: dict[str, _Scan] = {}  # by lock: the last one that was asked for
         self._scanned_us = 0  # so long what appears in staging libraries is taken for a scan's own
 
     def open(self) -> None:
-        """Connect, and see that this Redis takes changes.
-
-        One that began anew may have lost what it confirmed: the scans of that time are enqueued again. One too many
-        finds nothing to do; one that is missing leaves files lying until the next one comes.
-        """
-        if self._producer.open(self._mapped.queues):
-            now_ns = self._clock_ns()
-            again = [order for at, order in self._scans.values() if now_ns - at < order.lock_s * 1e9]
-            if again:
-                self._producer.put(again)
+        """Connect, and see that this Redis takes changes."""
+        self._producer.open(self._mapped.queues)
+        self._catch_up()
 
     def deliver(self, facts: Sequence[Fact]) -> list[Outcome]:
         """Enqueue what a batch asks for; facts that ask for nothing cost no call."""
@@ -67,6 +69,7 @@ class AsynqSink:
                 for place in one.facts:
                     done.setdefault(place, set()).add(one.job)
         self._remember(facts, outcomes, done)
+        self._catch_up()
         return outcomes
 
     def close(self) -> None:
@@ -75,15 +78,29 @@ class AsynqSink:
 
     def _ordered(self, order: Order) -> Order:
         """An order that knows what was ordered before it."""
-        _, last = self._scans.get(order.task.unique_key, (0, None))
-        return order if last is None else order._replace(last=last.task.id)
+        last = self._scans.get(order.task.unique_key)
+        return order if last is None else order._replace(last=last.id)
+
+    def _catch_up(self) -> None:
+        """Enqueue again what a Redis that began anew may have lost after it was confirmed.
+
+        One scan too many finds nothing to do; one that is missing leaves files lying until the next one comes.
+        """
+        if self._producer.has_begun_anew:
+            now_ns = self._clock_ns()
+            again = [one.order for one in self._scans.values() if now_ns - one.at_ns < one.order.lock_s * 1e9]
+            if again:
+                self._producer.put(again)
+            self._producer.has_begun_anew = False
 
     def _see(self, one: Wanted, answer: Answer) -> None:
         """Keep what an answer says of scans."""
         if one.job == STAGING_SCAN and _is_active(answer):
             self._scanned_us = self._clock_ns() // 1000 + int(TAIL_S * 1e6)
-        elif answer.code == ENQUEUED and one.order.lock_s and one.job not in FILE_JOBS:
-            self._scans[one.order.task.unique_key] = self._clock_ns(), one.order
+        is_there = answer.code in {ENQUEUED, THERE} or (answer.code == LOCKED and answer.state in _WAITING)
+        if is_there and one.order.lock_s and one.job not in FILE_JOBS:
+            task = one.order.task
+            self._scans[task.unique_key] = _Scan(self._clock_ns(), one.order, answer.holder or task.id)
 
     def _remember(self, facts: Sequence[Fact], outcomes: Sequence[Outcome], done: dict[int, set[str]]) -> None:
         """Keep which of its jobs an event has that comes back for another one: a worker may be done with them by then.

@@ -12,7 +12,7 @@ import pytest
 
 from mediasluice.catalogue.jobs import MOST, JobState
 from mediasluice.errors import Unreadable, UsageError
-from mediasluice.jobs import times
+from mediasluice.jobs import engine, times
 from mediasluice.jobs.engine import BACKOFF_US, RECHECK_S
 from mediasluice.jobs.port import Context, Jobs, Kind, Later, Schedule, Wish
 from tests.jobs import LIMIT_S, Bench, Clock, at_work, until
@@ -72,8 +72,11 @@ def test_a_job_runs_and_says_what_came_of_it(file: Path) -> None:
 
 def test_an_unknown_kind_is_refused(file: Path) -> None:
     """Who asks for a job that nobody can do is told which ones there are."""
-    with at_work(file, [Kind("scan", Held())]) as bench, pytest.raises(UsageError, match="one of: scan"):
-        bench.jobs.enqueue(Wish("sacn"))
+    with at_work(file, [Kind("scan", Held())]) as bench:
+        with pytest.raises(UsageError, match="one of: scan"):
+            bench.jobs.enqueue(Wish("sacn"))
+        with pytest.raises(UsageError, match="one of: scan"):
+            bench.jobs.schedule([Schedule("nightly", times.parse("@daily"), Wish("sacn"))])
 
 
 def test_of_one_kind_and_key_there_is_one(file: Path) -> None:
@@ -168,8 +171,7 @@ def test_a_job_that_fails_is_tried_again_and_given_up_at_last(file: Path) -> Non
             job = bench.job(number)
             assert job.due_us - clock() == BACKOFF_US * 4 ** (attempt - 1)
             assert "input/output error" in (job.reason or "")
-            clock.at_us = job.due_us
-            bench.jobs.resume(number)  # as good as waiting: it is not over, so it is only looked at again
+            bench.jobs.resume(number)  # it need not be waited for
         job = until(bench, number, *OVER)
         assert (job.state, job.attempts, len(tries)) == (JobState.DEAD, MOST, MOST)
         assert [one.id for one in bench.jobs.list([JobState.DEAD])] == [number]
@@ -199,7 +201,6 @@ def test_a_new_mark_begins_the_count_anew(file: Path) -> None:
     with at_work(file, [Kind("slow", run)], clock=clock) as bench:
         number = bench.jobs.enqueue(Wish("slow"))
         while (job := until(bench, number, JobState.QUEUED, *OVER)).state is JobState.QUEUED:
-            clock.at_us = max(clock.at_us, job.due_us)
             bench.jobs.resume(number)
         assert job.state is JobState.DONE
 
@@ -236,6 +237,24 @@ def test_the_end_of_the_service_costs_no_attempt(file: Path) -> None:
         number = bench.jobs.enqueue(Wish("held"))
         assert held.begun.acquire(timeout=LIMIT_S)
     with at_work(file, [Kind("held", run)]) as again:
+        job = until(again, number, *OVER)
+    assert (job.state, job.attempts, job.crashes) == (JobState.DONE, 1, 0)
+
+
+def test_a_job_that_hears_nothing_does_not_hold_the_service_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never looks whether it is to stop is left behind; the next process takes it up without a lost attempt."""
+    monkeypatch.setattr(engine, "CLOSE_S", 0.05)
+    begun, never = threading.Event(), threading.Event()
+
+    def deaf(_: Context, __: Mapping[str, Any]) -> None:
+        begun.set()
+        never.wait(LIMIT_S)
+
+    with at_work(file, [Kind("deaf", deaf)]) as bench:
+        number = bench.jobs.enqueue(Wish("deaf"))
+        assert begun.wait(LIMIT_S)
+    never.set()
+    with at_work(file, [Kind("deaf", lambda _, __: None)]) as again:
         job = until(again, number, *OVER)
     assert (job.state, job.attempts, job.crashes) == (JobState.DONE, 1, 0)
 

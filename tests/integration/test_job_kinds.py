@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -166,6 +167,18 @@ def test_a_budget_is_kept_and_the_next_run_goes_on_behind_it(shelf: Shelf, monke
     third = result(shelf.run(kind, args))
     assert (third["files"], third["damaged"], third["all"]) == (2, 1, False)
     assert shelf.ask(integrity.cursor, None) == 1
+
+
+def test_a_budget_of_seconds_is_kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run ends with the portion in which its time is over."""
+    monkeypatch.setattr(reading, "FILES", 1)
+    for number in range(5):
+        shelf.add(f"{number}.jpg", b"%d" % number)
+    seconds = itertools.count(1_700_000_000)
+    tools = shelf.tools._replace(clock=lambda: next(seconds) * 1_000_000)
+    found = result(shelf.run(verify.kind(tools), {"seconds": 3}))
+    assert 0 < found["files"] < 5
+    assert found["all"] is False
 
 
 def test_a_library_out_of_reach_is_left_out(shelf: Shelf) -> None:

@@ -255,14 +255,15 @@ def cancel(ledger: Ledger, job: int, at_us: int) -> JobState | None:
 
 
 def resume(ledger: Ledger, job: int, at_us: int) -> int | None:
-    """Queue a cancelled or dead job again, behind its marks; gives its number.
+    """Queue a cancelled or dead job again, behind its marks; gives its number. One that waits is due at once.
 
-    That of another one if one of this kind and key is not over yet; ``None``: it did not end so.
+    That of another one if one of this kind and key is not over yet; ``None``: it is done, or there is none.
     """
     connection = ledger.connection
     found = one(connection, job)
     if found is None or found.state is JobState.DONE:
         return None
+    connection.execute("UPDATE job SET due_us = min(due_us, ?) WHERE id = ? AND state = 'queued'", (at_us, job))
     alive = _alive(connection, found.kind, found.key)
     if alive is not None:
         return alive

@@ -17,6 +17,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -134,14 +135,14 @@ class Engine:
         self._lock = threading.Lock()  # over the two above and the schedules
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._is_closed = False
         self._dispatcher = threading.Thread(target=self._run, name="jobs")
 
     # -- the port ---------------------------------------------------------------------------------
 
     def enqueue(self, wish: Wish) -> int:
         """Queue a job; gives its number, or that of the one that is queued or running for the same kind and key."""
-        if wish.kind not in self._kinds:
-            raise UsageError(f"there is no kind of job {wish.kind!r}", hint=f"one of: {', '.join(sorted(self._kinds))}")
+        self._check(wish)
         now_us = self.clock()
         job = self.write(lambda catalogue: catalogue.change(jobs.add, *wish, now_us))
         self._wake.set()
@@ -158,7 +159,7 @@ class Engine:
         return state
 
     def resume(self, job: int) -> int | None:
-        """Queue one that was cancelled or given up again, behind its marks; ``None``: it did not end so."""
+        """Queue one that was cancelled or given up again, behind its marks, or begin one that waits; ``None``: done."""
         now_us = self.clock()
         resumed = self.write(lambda catalogue: catalogue.change(jobs.resume, job, now_us))
         self._wake.set()
@@ -177,6 +178,8 @@ class Engine:
 
     def schedule(self, entries: Sequence[Schedule]) -> None:
         """Make these wishes at their times from now on, and no others. A time that was missed is made up for once."""
+        for entry in entries:
+            self._check(entry.wish)
         now_us = self.clock()
         texts = {entry.name: entry.times.text for entry in entries}
         since = self.write(lambda catalogue: catalogue.change(jobs.schedules, texts, now_us))
@@ -184,6 +187,10 @@ class Engine:
             self._schedules = {entry.name: entry for entry in entries}
             self._due_us = {entry.name: entry.times.after(since[entry.name]) for entry in entries}
         self._wake.set()
+
+    def _check(self, wish: Wish) -> None:
+        if wish.kind not in self._kinds:
+            raise UsageError(f"there is no kind of job {wish.kind!r}", hint=f"one of: {', '.join(sorted(self._kinds))}")
 
     def _as_it_is(self, job: Job) -> Job:
         with self._lock:
@@ -204,21 +211,24 @@ class Engine:
         """Stop all jobs between two pieces of work, and give back what they did not finish; it costs no attempt."""
         self._closing.set()
         self._wake.set()
+        if self._dispatcher.ident is not None:
+            self._dispatcher.join()  # first: nothing is begun any more
         with self._lock:
-            running = list(self._running.values())
+            running, threads = list(self._running.values()), dict(self._threads)
         for one in running:
             one.stop()
-        self._dispatcher.join()
-        with self._lock:
-            threads = dict(self._threads)
         for thread in threads.values():
             thread.join(CLOSE_S / len(threads))
         for job, thread in threads.items():
             if thread.is_alive():  # stuck on a disk that hangs; it reads only, and what it says is heard no more
-                self._give_back(job, self.clock(), "the service ended")
+                with suppress(Abandoned):
+                    self._give_back(job, self.clock(), "the service ended")
+        self._is_closed = True
 
     def write(self, change: Callable[[Catalogue], _T]) -> _T:
         """Have the writer make a change, and wait until it is committed."""
+        if self._is_closed:  # somebody who was left behind
+            raise Abandoned
         return self._writer.call(change, abandon=self._closing.is_set)
 
     def note(self, job: int, done: int, total: int | None) -> None:
@@ -323,8 +333,10 @@ class Engine:
         try:
             running.check()
             result = kind.run(running, job.args)
-        except Abandoned:
-            raise
+        except Abandoned:  # the disk of the catalogue is full, and somebody wants it to stop
+            if self._closing.is_set():
+                raise
+            self._give_back(job.id, self.clock(), "the service ended")
         except Stopped:
             self._give_back(job.id, self.clock(), "the service ended")
         except Later as later:
@@ -346,7 +358,7 @@ class Engine:
 
     def _give_back(self, job: int, due_us: int, reason: str) -> None:
         later = partial(jobs.later, job=job, due_us=due_us, reason=reason, is_failure=False, at_us=self.clock())
-        self._writer.call(lambda catalogue: catalogue.change(later), abandon=self._closing.is_set)
+        self.write(lambda catalogue: catalogue.change(later))
 
     def _try_again(self, job: Job, error: Exception) -> None:
         now_us, reason = self.clock(), str(error) or type(error).__name__

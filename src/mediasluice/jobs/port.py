@@ -103,7 +103,7 @@ class Jobs(Protocol):
         """Cancel it, or ask it to stop; gives its state after that, ``None``: there is none."""
 
     def resume(self, job: int) -> int | None:
-        """Queue one that was cancelled or given up again, behind its marks; ``None``: it did not end so."""
+        """Queue one that was cancelled or given up again, behind its marks, or begin one that waits; ``None``: done."""
 
     def list(self, states: Sequence[JobState] = (), *, before: int | None = None, limit: int = 100) -> list[Job]:
         """Jobs, the newest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -189,27 +190,41 @@ def test_a_library_out_of_reach_is_left_out(shelf: Shelf) -> None:
     assert (found["files"], found["out_of_reach"], found["gone"]) == (0, 1, 0)
 
 
-def test_a_root_that_goes_away_while_it_is_read_does_not_hold_the_job_up(shelf: Shelf) -> None:
-    """A reader that hangs is left behind as soon as the root counts as out of reach."""
-    path = shelf.add("a.jpg", b"a" * 10)
-    tools, asked = shelf.tools, threading.Event()
+class Stuck(Process):
+    """A reader that hangs in the middle of its work, as on a disk that does not answer."""
+
+    def ask(self, verb: str, payload: Any, progress: Callable[[int], None]) -> tuple[int, Any] | None:
+        os.kill(self.pid, signal.SIGSTOP)
+        return super().ask(verb, payload, progress)
+
+
+def test_a_root_that_hangs_does_not_hold_the_job_up(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that hangs is left behind as soon as its root counts as out of reach."""
+    shelf.add("a.jpg", b"a" * 10)
+    looks = itertools.count()
+    tools = shelf.tools._replace(grounds=lambda: {} if next(looks) > 1 else shelf.grounds)
+    monkeypatch.setattr(reading, "Process", Stuck)
+    found = result(shelf.run(verify.kind(tools)))
+    assert (found["out_of_reach"], found["files"]) == (1, 0)
+
+
+def test_a_job_whose_disk_hangs_can_be_cancelled(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled while a reader hangs, the job ends at once; nobody waits for the disk."""
+    shelf.add("a.jpg", b"a" * 10)
+    looked = threading.Event()
 
     def grounds() -> Mapping[RootId, Ground]:
-        if asked.is_set():
-            return {}
-        asked.set()
-        return {shelf.root: Ground(os.fsencode(path.parent), follow_files=False)}
+        looked.set()
+        return shelf.grounds
 
-    class Hanging(reading._Reader):
-        def put(self, question: reading._Question) -> None:
-            """Never get there."""
-
-    real, reading._Reader = reading._Reader, Hanging  # type: ignore[misc]
-    try:
-        found = result(shelf.run(verify.kind(tools._replace(grounds=grounds))))
-    finally:
-        reading._Reader = real  # type: ignore[misc]
-    assert (found["out_of_reach"], found["files"]) == (1, 0)
+    monkeypatch.setattr(reading, "Process", Stuck)
+    kind = verify.kind(shelf.tools._replace(grounds=grounds))
+    with at_work(shelf.file, [kind], clock=shelf.clock) as bench:
+        number = bench.jobs.enqueue(Wish("verify"))
+        assert looked.wait(30)
+        bench.jobs.cancel(number)
+        assert until(bench, number, *OVER).state is JobState.CANCELLED
+    assert shelf.ask(integrity.cursor, None) == 0
 
 
 def test_a_reader_that_is_killed_costs_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

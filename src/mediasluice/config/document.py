@@ -309,19 +309,27 @@ class Settings(Section):
     def mapping(self, sink: Asynq) -> Mapping:
         """Say which jobs follow which events, with what they need to know of the libraries."""
         libraries = {
-            name: JobLibrary(section.type, section.path, sink.numbers.get(name), section.jobs)
+            name: JobLibrary(
+                type=section.type,
+                root=section.path,
+                number=sink.numbers.get(name),
+                jobs=section.jobs,
+                queue=sink.queues.get(name),
+                retry_max=sink.retries.get(name),
+            )
             for name, section in self.sections.items()
         }
         return Mapping(
             url=sink.url,
             libraries=libraries,
             queue=sink.queue,
-            queues=sink.queues,
+            queues={job: queue for job, queue in sink.queues.items() if job not in libraries},
             map=sink.map,
             unique_ttl_s=sink.unique_ttl,
             timeout_s=sink.timeout,
             retry_max=sink.retry_max,
             delay_s=sink.delay,
+            path_window_s=sink.path_window,
         )
 
     def _library(self, name: str, section: LibrarySection) -> Library:

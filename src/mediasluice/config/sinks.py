@@ -101,7 +101,9 @@ class Asynq(SinkSection):
     map: dict[str, Rule | dict[str, Rule]] = Field(default_factory=dict)
     queues: dict[str, str] = Field(default_factory=dict)
     numbers: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    retries: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     delay: Duration = 0.0
+    path_window: Duration = 0.0
     unique_ttl: Annotated[Duration, Field(ge=1)] = values.seconds("30m")
     timeout: Annotated[Duration, Field(ge=1)] = values.seconds("30m")
     retry_max: Annotated[int, Field(ge=0)] = 25

@@ -200,9 +200,9 @@ class Service:
             self._host.maker.start(self._host.intake.roots)
         if self._is_service:
             self._jobs = self._engine(writer)
+            self._deliveries.replace(self._plans())  # before jobs: retention keeps the log for sinks that it knows
             self._jobs.schedule(schedules(self.settings))
             self._jobs.start()
-            self._deliveries.replace(self._plans())
             self._host.renderer.start(self._host.intake.roots, self._host.intake.look_at, wishes_of(libraries))
             self._readers = Readers(self._host.wake.set, time.monotonic)
             self._arming = {root.id for root in roots}

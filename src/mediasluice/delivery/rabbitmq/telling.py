@@ -80,30 +80,28 @@ class Audience:
         if event.type in PRESENT and event.type not in _NEW_CONTENT and content is None and known is not None:
             content = known.content
         if event.type in PRESENT and content is not None:
-            is_copy = event.type is EventType.FILE_DUPLICATE
-            self._present(file, event.path, content, news, is_copy=is_copy)
+            self._present(file, event.path, content, news)
         elif event.type is EventType.FILE_DELETED or event.type in _NEW_CONTENT:
             self._gone(file, news)  # what it holds now is not wanted, or never was read: it is not what was told
         return Told(_numbered(event, file, news), tuple(self._changed.values()))
 
     # -- what happens -----------------------------------------------------------------------------
 
-    def _present(self, file: int, path: bytes, content: int, news: list[News], *, is_copy: bool) -> None:
+    def _present(self, file: int, path: bytes, content: int, news: list[News]) -> None:
         """A file is at a path and holds a content."""
         for other in [one for one in self._paths.get(path, ()) if one != file]:
             self._gone(other, news, besides=file)  # nobody is at the path of somebody else
         known = self._files.get(file)
         is_asked = self._duplicates is not Duplicates.CREATED
         original = self._original(content, besides=file) if is_asked else None
-        is_orphan = is_copy and is_asked and original is None  # of one that the far side was not told of
         if known is None:
-            self._appear(Announced(file, path, content, None), original, news, is_copy=is_orphan)
+            self._appear(Announced(file, path, content, None), original, news)
         elif known.how == ORIGINAL:
             self._original_is_at(known, path, content, original, news)
-        elif (known.path, known.content) != (path, content) or (original is None and not is_orphan):
+        elif (known.path, known.content) != (path, content) or original is None:
             if known.how == DUPLICATE and known.path != path:
                 news.append(News("deleted", file, known.path, known.content))
-            self._appear(Announced(file, path, content, None), original, news, is_copy=is_orphan)
+            self._appear(Announced(file, path, content, None), original, news)
 
     def _original_is_at(
         self, known: Announced, path: bytes, content: int, original: Announced | None, news: list[News]
@@ -123,14 +121,13 @@ class Audience:
         if is_changed:
             self._survive(known.content, news, besides=known.file)
 
-    def _appear(self, one: Announced, original: Announced | None, news: list[News], *, is_copy: bool = False) -> None:
-        """A file is told of: as a duplicate of an original, or of one that nobody was told of, or as an original."""
-        if original is None and not is_copy:
+    def _appear(self, one: Announced, original: Announced | None, news: list[News]) -> None:
+        """A file is told of: as a duplicate of an original, or as one where nobody knows of any."""
+        if original is None:
             news.append(News("created", one.file, one.path, one.content))
             self._keep(one._replace(how=ORIGINAL))
         elif self._duplicates is Duplicates.SEPARATE:
-            of_path = None if original is None else original.path
-            news.append(News("duplicate", one.file, one.path, one.content, of_path=of_path))
+            news.append(News("duplicate", one.file, one.path, one.content, of_path=original.path))
             self._keep(one._replace(how=DUPLICATE))
         else:
             self._keep(one._replace(how=OMITTED))

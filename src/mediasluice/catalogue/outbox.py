@@ -210,7 +210,13 @@ def set_state(ledger: Ledger, name: str, state: str, reason: str | None, at_us: 
 
 
 def replay(ledger: Ledger, name: str, cursor: int) -> bool:
-    """Have a sink begin again after an event; what it was told is kept. Gives whether there is one of this name."""
+    """Have a sink begin again after an event, as if it knew of none of the files that are told again.
+
+    Gives whether there is one of this name.
+    """
+    ledger.connection.execute(
+        "DELETE FROM announced WHERE sink = ? AND file IN (SELECT file FROM event WHERE seq > ?)", (name, cursor)
+    )
     changed = ledger.connection.execute(
         "UPDATE sink SET cursor = min(cursor, ?), done = '[]' WHERE name = ?", (cursor, name)
     )
@@ -286,11 +292,3 @@ def announced(connection: sqlite3.Connection, name: str, files: Collection[int])
         (name, json.dumps(list(files))),
     )
     return {row[0]: Announced(*row) for row in rows.fetchall()}
-
-
-def announced_as(connection: sqlite3.Connection, name: str, content: int) -> list[Announced]:
-    """The files of one content that a sink knows of."""
-    rows = connection.execute(
-        "SELECT file, path, content, how FROM announced WHERE sink = ? AND content = ? ORDER BY file", (name, content)
-    )
-    return [Announced(*row) for row in rows.fetchall()]

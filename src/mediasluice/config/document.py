@@ -209,7 +209,7 @@ class Essences(Section):
 class Retention(Section):
     missing: Duration = values.seconds("30d")
     events: Duration = values.seconds("90d")
-    log_cap: Annotated[Size, Field(ge=1 << 20)] = values.size("5GiB")
+    log_cap: Size = values.size("5GiB")
     jobs: Duration = values.seconds("30d")
 
 

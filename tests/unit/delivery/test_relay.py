@@ -443,7 +443,6 @@ def test_what_was_told_is_kept_with_the_cursor(bench: Bench) -> None:
     known = bench.view.ask(outbox.announced, "far", [1, 2])
     assert known[1].path == path
     assert known[1].content is not None
-    assert [one.file for one in bench.view.ask(outbox.announced_as, "far", known[1].content)] == [1]
     bench.far.answer = lambda fact: Outcome(
         Result.DELIVERED, announced=[Announced(fact.file or 0, fact.event.path, None, None)]
     )

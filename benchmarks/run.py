@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import asynq, imports, latency, reading, rescan, scan, watcher
+from benchmarks import asynq, imports, latency, rabbitmq, reading, rescan, scan, watcher
 from benchmarks.measure import Figure, machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,6 +30,7 @@ ALL: dict[str, Callable[[float, int], list[Figure]]] = {
     "photos": reading.photos,
     "films": reading.films,
     "asynq": asynq.measure,
+    "rabbitmq": rabbitmq.measure,
 }
 
 

@@ -190,13 +190,14 @@ class Heard(NamedTuple):
 class Consumers:
     """The three consumers of Tracktion: their queues, arguments and bindings, declared by nobody else."""
 
-    def __init__(self, url: str, exchange: str) -> None:
+    def __init__(self, url: str, exchange: str, only: str = "") -> None:
         self._url, self._exchange = url, exchange
-        self._queues = {
+        queues = {
             f"{exchange}.cataloging": (LIFECYCLE, _EXPIRING | {"x-dead-letter-exchange": f"{exchange}.dlx"}),
             f"{exchange}.tracklist": (LIFECYCLE, _EXPIRING | {"x-dead-letter-exchange": f"{exchange}.dlx"}),
             f"{exchange}.analysis": (("file.#",), {}),
         }
+        self._queues = {name: queue for name, queue in queues.items() if name.endswith(only)}
 
     def declare(self) -> None:
         async def work(channel: AbstractChannel) -> None:

@@ -618,3 +618,11 @@ def test_a_catalogue_of_the_version_before(sluice: Sluice, tmp_path: Path, comma
     events = [(event["type"], event["path"]) for event in sluice.events("file.created", "file.modified")]
     assert events == [("file.created", str(folder / "a.jpg"))]
     assert sluice.files()[str(folder / "a.jpg")]["capture"] is not None
+
+
+def test_bench_of_digests(sluice: Sluice) -> None:
+    """S2-85: each digest has its rate, alone and in one pass with others."""
+    rows = sluice.lines("bench", "digests", "--size", "8")
+    assert {row["digests"][0] for row in rows if row["of"] == "memory"} == {"blake3", "xxh128", "sha256", "md5", "sha1"}
+    assert all(row["bytes_per_second"] > 0 for row in rows)
+    assert len(rows) == 8

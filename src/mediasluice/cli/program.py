@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VERBS = (
     "run", "scan", "import", "items", "duplicates", "events", "sinks", "jobs", "files", "users", "status", "explain",
-    "check", "config", "health", "demo",
+    "check", "bench", "config", "health", "demo",
 )  # fmt: skip
 """In the order of the help; each is the module of this room that holds it."""
 

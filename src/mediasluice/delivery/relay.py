@@ -203,12 +203,13 @@ class Relay:
                     while not self._stopping:
                         self._wait(self.turn(view))
                 finally:
-                    self._end()
+                    self.close()
         except BaseException as error:  # noqa: BLE001 - the thread's border: the service must hear of it
             if not (self._stopping and isinstance(error, Unavailable)):  # else it is delivered again the next time
                 self._failed(error)
 
-    def _end(self) -> None:
+    def close(self) -> None:
+        """Wait for what is under way, record it and disconnect."""
         if self._pool is not None:
             self._pool.shutdown(wait=True)
         for future, batch in list(self._under_way.items()):

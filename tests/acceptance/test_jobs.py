@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mediasluice.catalogue.location import catalogue_file
+from mediasluice.identify.reading import READER_VERSION
 from tests.brokers import Consumers
 from tests.samples import jpeg
 from tests.service import Line, Service, Sluice, until
@@ -99,3 +100,23 @@ def test_a_sink_gets_digests_of_what_was_there_before(
         assert [row["kind"] for row in sluice.lines("jobs") if row["asked_by"] == "sink"] == ["digests"]
     finally:
         consumers.remove()
+
+
+def test_sweeps(sluice: Sluice, folder: Path) -> None:
+    """Reading anew and making what is made on request are jobs that end, with what they did."""
+    sluice.configure({"libraries": {"in": {"path": str(folder)}}})
+    (folder / "a.jpg").write_bytes(jpeg("a"))
+    sluice.call("scan")
+    with closing(sqlite3.connect(catalogue_file(sluice.data))) as connection:
+        connection.execute("UPDATE reading SET version = version - 1")
+        connection.commit()
+    service = sluice.start()
+    done(sluice, service, sluice.object("jobs", "run", "read")["id"])
+    assert done(sluice, service, sluice.object("jobs", "run", "make", "what=likeness")["id"])["done"] == 1
+    with closing(sqlite3.connect(f"file:{catalogue_file(sluice.data)}?mode=ro", uri=True)) as connection:
+        assert connection.execute("SELECT count(*) FROM reading WHERE version = ?", (READER_VERSION,)).fetchone() == (
+            1,
+        )
+    failed = sluice.object("jobs", "run", "make", "what=coffee")["id"]
+    service.wait(lambda: sluice.object("jobs", "show", str(failed))["state"] == "dead", "it fails", SOON_S)
+    assert "what=essence" in sluice.object("jobs", "show", str(failed))["reason"]

@@ -56,7 +56,7 @@ def show(ctx: typer.Context, job: _Id) -> None:
 @app.command(cls=Command)
 def run(
     ctx: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="verify, digests, retention or scan.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="verify, digests, retention, scan, read or make.")],
     args: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What it is told, such as library=photos.")
     ] = None,

@@ -90,6 +90,15 @@ class _Batch:
     is_swept: bool = False  # of files that were read by an older version
 
 
+@dataclass(eq=False, slots=True)
+class Sweep:
+    """How far it is to read anew what an older version read."""
+
+    done: int = 0  # files that were sent to be read
+    is_begun: bool = False
+    is_ended: bool = False
+
+
 class _Asked(NamedTuple):
     """Token of a chunk."""
 
@@ -134,6 +143,7 @@ class Enricher:
         self._done = 0  # events up to this one are done
         self._reached = 0  # likewise, and nothing that was left of them is due
         self._swept = 0
+        self._asked_for: Sweep | None = None
         self._killed: dict[int, int] = {}  # contents whose processes were killed, and how often
         self._took_up_s = 0.0  # when was looked for what is to be tried again
         self._offset_us = sys.maxsize  # between the clock on the wall and the one that never goes back
@@ -177,6 +187,13 @@ class Enricher:
     def has_reached(self, event: int) -> bool:
         """Whether all files that events up to this one are about were dealt with, and no file is to be tried again."""
         return self._reached >= event
+
+    def sweep(self) -> Sweep:
+        """Go once more through all that an older version read; gives what tells how far that is."""
+        if self._asked_for is None or self._asked_for.is_ended:
+            self._asked_for = Sweep()
+            self.committed()
+        return self._asked_for
 
     @property
     def isolation(self) -> Isolation:
@@ -283,9 +300,15 @@ class Enricher:
             self._begin(_Batch(None, is_again=True), again)
             return
         self._reached = max(self._reached, done)
+        if self._asked_for is not None and not self._asked_for.is_begun:
+            self._asked_for.is_begun = self._sweeps = True
+            self._swept = 0
         while self._sweeps and not self._batches and not self._stopping:
             upto, old = view.outdated(READER_VERSION, self._swept, BATCH)
             self._sweeps, self._swept = upto != self._swept, upto
+            if self._asked_for is not None:
+                self._asked_for.done += len(old)
+                self._asked_for.is_ended = not self._sweeps
             if old:
                 self._begin(_Batch(None, is_swept=True), old)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-KINDS = ("verify", "digests", "retention", "scan")
+KINDS = ("verify", "digests", "retention", "scan", "read", "make")
 JOBS = 100  # that are listed unless more are asked for
 LONGEST_NAME = 150  # characters of an account's name; as Django has it
 LARGEST_ID = (1 << 63) - 1

@@ -31,7 +31,7 @@ from mediasluice.sources.inotify import Readers
 from mediasluice.sources.mounts import mounts_below
 from mediasluice.sources.roots import RootCheck, check_root, identity_of, refuse_overlap, told_apart
 from mediasluice.wiring import host as wiring
-from mediasluice.wiring.jobs import engine, schedules
+from mediasluice.wiring.jobs import Ways, engine, schedules
 from mediasluice.wiring.sinks import Needs, plans
 
 if TYPE_CHECKING:
@@ -517,7 +517,7 @@ class Service:
             self.log,
             settings=lambda: self.settings,
             roots=lambda: self._host.intake.roots,
-            scanning=self._scan,
+            ways=Ways(self._scan, self._host.enricher.sweep, self._host.maker.request),
             failed=self._fail,
         )
 

@@ -7,9 +7,9 @@ schedules. A kind is a line here and a module in ``jobs``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mediasluice.jobs import digests, retention, scan, verify
+from mediasluice.jobs import digests, retention, scan, sweep, verify
 from mediasluice.jobs.engine import Engine
 from mediasluice.jobs.port import Schedule, Wish
 from mediasluice.jobs.reading import Tools
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.view import View
     from mediasluice.config.document import Settings
     from mediasluice.jobs.scan import Scan
+    from mediasluice.jobs.sweep import Sweep
     from mediasluice.model.flow import RootId
     from mediasluice.pipeline.log import Log
     from mediasluice.pipeline.watched import Watched
     from mediasluice.pipeline.writer import Writer
+
+
+class Ways(NamedTuple):
+    """What the stages do for jobs."""
+
+    scan: Scan
+    read: Callable[[], Sweep]
+    make: Callable[[str], Sweep]
 
 
 def engine(
@@ -35,17 +44,19 @@ def engine(
     *,
     settings: Callable[[], Settings],
     roots: Callable[[], Mapping[RootId, Watched]],
-    scanning: Scan,
+    ways: Ways,
     failed: Callable[[BaseException], None],
 ) -> Engine:
     """Make what runs jobs; nothing runs before its start."""
-    reading = Tools(open_view, lambda: _grounds(roots()), now_us, log)
+    tools = Tools(open_view, lambda: _grounds(roots()), now_us, log)
     keeping = retention.Tools(open_view, writer, lambda: _kept(settings()), lambda: list(settings().sinks), now_us, log)
     kinds = [
-        verify.kind(reading),
-        digests.kind(reading, lambda: _opens_us(settings())),
+        verify.kind(tools),
+        digests.kind(tools, lambda: _opens_us(settings())),
         retention.kind(keeping),
-        scan.kind(scanning),
+        scan.kind(ways.scan),
+        sweep.reading(ways.read),
+        sweep.making(ways.make),
     ]
     return Engine(kinds, open_view, writer, log, clock=now_us, failed=failed)
 

@@ -82,6 +82,7 @@ class Position(NamedTuple):
     since_us: int
     lagged: int  # up to this event only the last one of each file was kept for it
     delivered: int
+    turn: int  # grows when a person changes where it stands: what was under way by then moves it no more
 
 
 class Progress(NamedTuple):
@@ -93,6 +94,7 @@ class Progress(NamedTuple):
     announced: Sequence[Announced] = ()
     letters: Sequence[Letter] = ()
     settled: Collection[int] = ()
+    turn: int = 0  # of the position that it goes on from
 
 
 # -- the log ----------------------------------------------------------------------------------------
@@ -155,7 +157,8 @@ def last_before(connection: sqlite3.Connection, at_us: int) -> int:
 def positions(connection: sqlite3.Connection) -> dict[str, Position]:
     """How far each sink is that ever was in the document."""
     rows = connection.execute(
-        "SELECT name, type, epoch, cursor, done, state, reason, since_us, lagged, delivered FROM sink ORDER BY name"
+        "SELECT name, type, epoch, cursor, done, state, reason, since_us, lagged, delivered, turn FROM sink"
+        " ORDER BY name"
     )
     found = (Position(*row) for row in rows.fetchall())
     return {one.name: one._replace(done=_spans(str(one.done))) for one in found}
@@ -179,7 +182,7 @@ def register(ledger: Ledger, name: str, kind: str, at_us: int, *, from_start: bo
         found = None
     if found is None:
         connection.execute(
-            "INSERT INTO sink VALUES (?, ?, ?, ?, '[]', ?, NULL, ?, 0, 0)",
+            "INSERT INTO sink VALUES (?, ?, ?, ?, '[]', ?, NULL, ?, 0, 0, 0)",
             (name, kind, epoch, 0 if from_start else newest, ACTIVE, at_us),
         )
         return positions(connection)[name], None
@@ -217,20 +220,25 @@ def replay(ledger: Ledger, name: str, cursor: int) -> bool:
     ledger.connection.execute(
         "DELETE FROM announced WHERE sink = ? AND file IN (SELECT file FROM event WHERE seq > ?)", (name, cursor)
     )
-    changed = ledger.connection.execute(
-        "UPDATE sink SET cursor = min(cursor, ?), done = '[]' WHERE name = ?", (cursor, name)
+    connection = ledger.connection
+    changed = connection.execute(
+        "UPDATE sink SET cursor = min(cursor, ?), done = '[]', turn = turn + 1 WHERE name = ?", (cursor, name)
     )
-    ledger.connection.execute("DELETE FROM dead_letter WHERE sink = ? AND seq > ?", (name, cursor))
+    connection.execute(
+        "DELETE FROM dead_letter WHERE sink = ? AND seq > (SELECT cursor FROM sink WHERE name = ?)", (name, name)
+    )
     return changed.rowcount == 1
 
 
 def record(ledger: Ledger, name: str, progress: Progress) -> None:
-    """Record what a sink did with a batch."""
+    """Record what a sink did with a batch. Where it stands is left as a person set it while that was under way."""
     connection = ledger.connection
-    connection.execute(
-        "UPDATE sink SET cursor = ?, done = ?, delivered = delivered + ? WHERE name = ?",
-        (progress.cursor, json.dumps(progress.done), progress.delivered, name),
+    moved = connection.execute(
+        "UPDATE sink SET cursor = ?, done = ?, delivered = delivered + ? WHERE name = ? AND turn = ?",
+        (progress.cursor, json.dumps(progress.done), progress.delivered, name, progress.turn),
     )
+    if not moved.rowcount:
+        progress = progress._replace(letters=())  # these events come again
     known: dict[int, Announced] = {one.file: one for one in progress.announced}  # the last word counts
     connection.executemany(
         "DELETE FROM announced WHERE sink = ? AND file = ?",
@@ -255,6 +263,18 @@ def record(ledger: Ledger, name: str, progress: Progress) -> None:
 # -- dead letters -----------------------------------------------------------------------------------
 
 
+def count_letters(connection: sqlite3.Connection, name: str) -> dict[str, int]:
+    """How many letters a sink has in each state."""
+    rows = connection.execute("SELECT state, count(*) FROM dead_letter WHERE sink = ? GROUP BY state", (name,))
+    return dict(rows.fetchall())
+
+
+def lagged(connection: sqlite3.Connection, name: str) -> int:
+    """Up to which event only the last one of each file was kept for a sink."""
+    found = connection.execute("SELECT lagged FROM sink WHERE name = ?", (name,)).fetchone()
+    return 0 if found is None else int(found[0])
+
+
 def letters(connection: sqlite3.Connection, name: str, states: Collection[str] = ()) -> list[Letter]:
     """What a sink could not take, in the order of the log."""
     wanted = json.dumps(list(states or (DEAD, PARKED, DUE)))
@@ -269,7 +289,12 @@ def letters(connection: sqlite3.Connection, name: str, states: Collection[str] =
 def retry_letters(ledger: Ledger, name: str) -> int:
     """Have all that a sink could not take tried again; gives how many that are."""
     changed = ledger.connection.execute("UPDATE dead_letter SET state = ? WHERE sink = ?", (DUE, name))
+    _turn(ledger, name)
     return int(changed.rowcount)
+
+
+def _turn(ledger: Ledger, name: str) -> None:
+    ledger.connection.execute("UPDATE sink SET turn = turn + 1 WHERE name = ?", (name,))
 
 
 def drop_letters(ledger: Ledger, name: str, seqs: Iterable[int]) -> int:
@@ -279,6 +304,7 @@ def drop_letters(ledger: Ledger, name: str, seqs: Iterable[int]) -> int:
         connection.execute("DELETE FROM dead_letter WHERE sink = ? AND seq = ?", (name, seq)).rowcount for seq in seqs
     )
     connection.execute("UPDATE dead_letter SET state = ? WHERE sink = ? AND state = ?", (DUE, name, PARKED))
+    _turn(ledger, name)
     return count
 
 

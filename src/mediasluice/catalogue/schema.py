@@ -429,6 +429,7 @@ sink = Table(
     Column("since_us", BigInteger, nullable=False),  # when this state began
     Column("lagged", BigInteger, nullable=False),  # up to this event only the last one of each file was kept for it
     Column("delivered", BigInteger, nullable=False),  # facts, ever
+    Column("turn", BigInteger, nullable=False),  # grows when a person changes where it stands
     sqlite_with_rowid=False,
 )
 """How far each sink of the document has got in the event log."""

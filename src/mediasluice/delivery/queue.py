@@ -24,6 +24,8 @@ class Entry:
     keys: tuple[str, ...]
     seen_s: float  # when it was read
     tries: int = 0  # that failed
+    in_vain: int = 0  # deliveries of it alone that nothing was heard of
+    successes: int = 0  # of the sink, when it was last in vain
     due_s: float = 0.0  # not before
     is_letter: bool = False  # it was given up before and is tried again
     is_busy: bool = False
@@ -46,7 +48,7 @@ class Queue:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries.values())
+        return iter(tuple(self._entries.values()))  # another thread may ask while they change
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Put entries behind those that are there."""

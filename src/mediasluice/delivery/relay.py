@@ -34,6 +34,7 @@ LOOK_S = 1.0  # chosen: how often the log is looked at when nobody says that the
 LATER_S = 1.0  # chosen: when a sink does not say when its time has come
 REFUSED_S = 30.0  # chosen: a person has to change something; who did so need not say it
 RECORD_S = 1.0  # chosen: how often is recorded that facts were passed over that the sink does not want
+MISTAKES = 8  # chosen: tries of one fact that end in a mistake of ours, until it is a dead letter
 DEAD_IN_A_ROW = 20  # chosen: after so many it is not the facts that are wrong
 SPANS_MAX = 2_000  # chosen: about 30 kB with each record; then the log is not read further
 READ = 500  # facts of one look at the log, chosen: about 5 ms
@@ -99,9 +100,11 @@ class Relay:
         clock: Callable[[], float],
         now_us: Callable[[], int],
         dice: Callable[[], float],
+        register: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self.type = name, kind
         self._make, self._traits, self._options = make, traits, options
+        self._register = register
         self._open_view, self._write, self._log, self._failed = open_view, write, log, failed
         self._clock, self._now_us, self._dice = clock, now_us, dice
         self._wanted = frozenset(
@@ -116,6 +119,7 @@ class Relay:
         self._position: Position
         self._queue = Queue(is_strict=traits.is_strict)
         self._done = Spans()
+        self._lagged = 0
         self._read = 0  # the last fact that was read
         self._has_more = True  # the log, perhaps
         self._recorded_s = 0.0
@@ -125,6 +129,7 @@ class Relay:
         self._trouble_told: str | None = None
         self._dead_in_a_row = 0
         self._failures = 0
+        self._successes = 0  # batches of which something was delivered
         self._is_open = False
         self._sink: Sink | None = None
         self._under_way: dict[Future[Sequence[Outcome]], list[Entry]] = {}
@@ -132,6 +137,11 @@ class Relay:
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}")
 
     # -- from other threads -----------------------------------------------------------------------
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether :meth:`halt` was called."""
+        return self._stopping
 
     def start(self) -> None:
         self._thread.start()
@@ -155,7 +165,7 @@ class Relay:
             self._wake.notify()
         sink = self._sink
         if sink is not None:
-            sink.close()
+            self._give_up_connection(sink)
 
     def stop(self) -> None:
         """Record what was delivered, and end."""
@@ -164,19 +174,22 @@ class Relay:
 
     def status(self, view: View) -> Status:
         """How it is now."""
-        position = view.ask(outbox.positions)[self.name]
+        position = view.ask(outbox.positions).get(self.name)
+        if position is None:
+            return Status(self.type, "starting", None, None, None, 0, 0, None, 0, 0, 0, 0, BreakerState.CLOSED.value)
         count, oldest_us = view.ask(outbox.count_after, max(self._read, position.cursor), COUNTED)
         waiting = [entry for entry in list(self._queue) if not entry.is_letter]
         first_us = min((entry.fact.event.at_us for entry in waiting), default=None)
-        letters = [letter.state for letter in view.ask(outbox.letters, self.name)]
-        state, reason, hint, since_us = self._state(position)
+        letters = view.ask(outbox.count_letters, self.name)
+        dead = letters.get(DEAD, 0)
+        state, reason, hint, since_us = self._state(position, dead)
         return Status(
             self.type, state, reason, hint, since_us, position.cursor, min(COUNTED, count + len(waiting)),
-            first_us if first_us is not None else oldest_us, position.delivered, letters.count(DEAD),
-            len(letters) - letters.count(DEAD), self._failures, self._breaker.state(self._clock()).value,
+            first_us if first_us is not None else oldest_us, position.delivered, dead,
+            sum(letters.values()) - dead, self._failures, self._breaker.state(self._clock()).value,
         )  # fmt: skip
 
-    def _state(self, position: Position) -> tuple[str, str | None, str | None, int | None]:
+    def _state(self, position: Position, dead: int) -> tuple[str, str | None, str | None, int | None]:
         now_s, now_us = self._clock(), self._now_us()
         if position.state != ACTIVE:
             return position.state, position.reason, f"sluice sinks resume {self.name}", position.since_us
@@ -191,7 +204,8 @@ class Relay:
             why = "it was away for longer than the log is kept: it is told the last fact of each file"
             return "lagged", why, None, None
         waiting = next((entry.reason for entry in list(self._queue) if entry.reason), None)
-        return ACTIVE, waiting, None, position.since_us
+        hint = f"see: sluice sinks dead-letters {self.name}" if dead else None
+        return ACTIVE, waiting, hint, position.since_us
 
     # -- its thread -------------------------------------------------------------------------------
 
@@ -199,6 +213,7 @@ class Relay:
         try:
             with self._open_view() as view:
                 try:
+                    self._register()
                     self.begin(view)
                     while not self._stopping:
                         self._wait(self.turn(view))
@@ -249,11 +264,12 @@ class Relay:
         self._read = self._position.cursor
         self._refusal, self._dead_in_a_row = None, 0
         self._breaker.try_now()
-        letters = view.ask(outbox.letters, self.name)
-        for letter in letters:
-            if letter.state != DUE:
+        due: dict[int, Letter] = {}
+        for letter in view.ask(outbox.letters, self.name):  # in the order of the log
+            if letter.state != DUE or self._queue.is_parked(letter.keys):
                 self._queue.park(letter.keys)
-        due = {letter.seq: letter for letter in letters if letter.state == DUE}
+            else:
+                due[letter.seq] = letter
         found = view.ask(outbox.numbered, list(due)) if due else []
         now_s = self._clock()
         self._queue.add_letters([Entry(fact, due[fact.event.seq].keys, now_s, is_letter=True) for fact in found])
@@ -262,7 +278,7 @@ class Relay:
             self._log.error(
                 "dead_letters_lost", sink=self.name, events=sorted(lost), reason="the log keeps them no more"
             )
-            self._save(Progress(self._read, self._done.pairs(), 0, settled=lost))
+            self._save(Progress(self._read, self._done.pairs(), 0, settled=lost, turn=self._position.turn))
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -272,6 +288,8 @@ class Relay:
         while self._has_room() and not self._stopping:
             found = view.ask(outbox.facts, self._read, READ)
             self._has_more = len(found) == READ
+            if found:
+                self._lagged = view.ask(outbox.lagged, self.name)
             fresh: list[Entry] = []
             letters: list[Letter] = []
             for fact in found:
@@ -307,7 +325,7 @@ class Relay:
 
     def _as_told(self, fact: Fact) -> Fact:
         """Where facts in between are not kept any more, the last one of a file says so."""
-        if fact.event.seq > self._position.lagged:
+        if fact.event.seq > self._lagged:
             return fact
         return fact._replace(event=fact.event._replace(data={**fact.event.data, "reseeded": True}))
 
@@ -325,7 +343,10 @@ class Relay:
             most = self._rate.allows(self._most, now_s)
             if most == 0:
                 return self._rate.due_s(now_s)
-            batch, next_s = self._queue.choose(1 if state is BreakerState.HALF_OPEN else most, now_s)
+            is_probe = state is BreakerState.HALF_OPEN
+            batch, next_s = self._queue.choose(self._options.read_ahead if is_probe else most, now_s)
+            if is_probe and batch:  # another one than that which was in vain, where the order does not matter
+                batch = batch[:1] if self._traits.is_strict else [min(batch, key=lambda entry: entry.in_vain)]
             if not batch:
                 return now_s if self._has_more and self._has_room() else next_s
             full_s = min(entry.seen_s for entry in batch) + self._window_s
@@ -354,10 +375,13 @@ class Relay:
     def _shut(self) -> None:
         self._is_open = False
         if self._sink is not None:
-            try:
-                self._sink.close()
-            except Exception as error:  # noqa: BLE001 - it is given up anyway
-                self._log.warning("sink_not_closed", sink=self.name, reason=str(error))
+            self._give_up_connection(self._sink)
+
+    def _give_up_connection(self, sink: Sink) -> None:
+        try:
+            sink.close()
+        except Exception as error:  # noqa: BLE001 - it is given up anyway
+            self._log.warning("sink_not_closed", sink=self.name, reason=str(error))
 
     def _send(self, batch: list[Entry]) -> None:
         sink = self._sink
@@ -390,14 +414,38 @@ class Relay:
                 raise RuntimeError(message)  # a mistake of ours; see _in_vain
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends nothing but this try
             self._in_vain(error)
+            if len(batch) == 1:
+                self._let_others_try(batch[0], error)
             return
         self._settle(batch, outcomes)
 
+    def _let_others_try(self, entry: Entry, error: Exception) -> None:
+        """One fact that is never heard of must not keep all others waiting.
+
+        Where others got through since, it counts as failed; what ends in a mistake of ours is given up in any order.
+        """
+        got_through = self._successes > entry.successes
+        entry.successes = self._successes
+        entry.in_vain += 1
+        entry.reason = error.message if isinstance(error, SluiceError) else f"a mistake in mediasluice: {error!r}"
+        is_mistake = not isinstance(error, SluiceError)
+        if not self._traits.is_strict:
+            entry.due_s = self._clock() + wait_s(entry.in_vain + 1, self._options.retry_cap_s, self._dice)
+            entry.tries += got_through
+        most = self._options.retry_max
+        is_over = got_through and most is not None and entry.tries > most and not self._traits.is_strict
+        if is_over or (is_mistake and entry.in_vain >= MISTAKES):
+            self._record(letters=self._give_up(entry, Outcome(Result.DEAD, entry.reason)))
+
     def _in_vain(self, error: Exception) -> None:
         """Nothing was decided: leave the far side alone for a while."""
+        self._shut()
+        if self._stopping:  # that is why
+            return
         self._failures += 1
         now_s = self._clock()
-        self._shut()
+        if self._breaker.state(now_s) is BreakerState.OPEN:
+            return  # another batch that was under way has said why
         if isinstance(error, SinkRefused | ConfigError):
             hint = error.hint or "correct the setting"
             refusal = error if isinstance(error, SinkRefused) else SinkRefused(error.message, hint=hint)
@@ -410,7 +458,8 @@ class Relay:
         self._refusal = None
         if isinstance(error, SluiceError):
             self._breaker.open(error.message, now_s)
-            self._tell("sink_unreachable", reason=error.message, next="it is tried again; the log keeps what is owed")
+            again = "it is tried again; the log keeps what is owed"
+            self._tell("sink_unreachable", reason=error.message, next=f"{error.hint}; {again}" if error.hint else again)
         else:
             reason = f"{type(error).__name__}: {error}"
             self._breaker.open(f"a mistake in mediasluice: {reason}", now_s)
@@ -434,6 +483,7 @@ class Relay:
         now_s = self._clock()
         done: list[tuple[Entry, Outcome]] = []
         dead: list[tuple[Entry, Outcome]] = []
+        failed: str | None = None
         is_cut = False
         for entry, outcome in zip(batch, outcomes, strict=True):
             if is_cut:  # the order of the log from there on, also where it was delivered already
@@ -445,9 +495,12 @@ class Relay:
                 is_cut = self._traits.is_strict
             else:
                 self._postpone(entry, outcome, now_s)
+                failed = failed or (outcome.reason or "it failed" if outcome.result is Result.FAILED else None)
                 is_cut = self._traits.is_strict
         if done:
             self._went_well()
+        elif failed:
+            self._went_wrong(failed, now_s)
         for entry, _ in done:
             self._queue.remove(entry)
             if not entry.is_letter:
@@ -472,7 +525,10 @@ class Relay:
         self._failures += 1
         wait = wait_s(entry.tries, self._options.retry_cap_s, self._dice)
         entry.due_s = now_s + (wait if outcome.after_s is None else max(outcome.after_s, wait))
-        reason = outcome.reason or "it failed"
+
+    def _went_wrong(self, reason: str, now_s: float) -> None:
+        if self._breaker.state(now_s) is BreakerState.OPEN:
+            return
         self._breaker.went_wrong(reason, now_s)
         if self._breaker.state(now_s) is BreakerState.OPEN:
             self._tell("sink_fails", reason=reason, next="it is tried again; the log keeps what is owed")
@@ -482,6 +538,7 @@ class Relay:
             self._log.info("sink_reached", sink=self.name)
         self._trouble_told = self._refusal = None
         self._dead_in_a_row = 0
+        self._successes += 1
         self._breaker.went_well()
 
     def _believed(
@@ -542,7 +599,7 @@ class Relay:
         spans = self._done.pairs()
         if (cursor, spans) == (self._position.cursor, self._position.done) and not (announced or letters or settled):
             return
-        self._save(Progress(cursor, spans, delivered, announced, letters, settled))
+        self._save(Progress(cursor, spans, delivered, announced, letters, settled, self._position.turn))
 
     def _save(self, progress: Progress) -> None:
         self._write(lambda catalogue: catalogue.change(outbox.record, self.name, progress))

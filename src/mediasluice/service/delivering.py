@@ -7,8 +7,9 @@ calls :meth:`Deliveries.reload`. Fails with: UsageError (no such sink), SinkUnre
 from __future__ import annotations
 
 import random
+import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mediasluice.catalogue import outbox
 from mediasluice.catalogue.location import catalogue_file
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from mediasluice.wiring.sinks import Plan
 
 
+_T = TypeVar("_T")
+
+
 class Deliveries:
     """The relays of one service."""
 
     def __init__(self, data: Path, writer: Writer, log: Log, failed: Callable[[BaseException], None]) -> None:
         self._data, self._writer, self._log, self._failed = data, writer, log, failed
         self._relays: dict[str, tuple[Plan, Relay]] = {}
-        self._stopping = False
 
     def replace(self, plans: Sequence[Plan]) -> None:
         """Have these sinks and no others; one whose plan says the same goes on as it is."""
@@ -54,12 +57,24 @@ class Deliveries:
                 self._relays[name] = plan, self._begin(plan)
 
     def _begin(self, plan: Plan) -> Relay:
-        from_start = plan.options.from_start
-        position, odd = self._writer.call(
-            lambda catalogue: catalogue.change(outbox.register, plan.name, plan.type, now_us(), from_start=from_start)
-        )
-        if odd is not None:
-            self._log.error("sink_begins_anew", sink=plan.name, reason=odd, next=f"sluice sinks replay {plan.name}")
+        def register() -> None:  # in its thread: nobody else waits for the disk of the catalogue
+            position, odd = write(
+                lambda catalogue: catalogue.change(
+                    outbox.register, plan.name, plan.type, now_us(), from_start=plan.options.from_start
+                )
+            )
+            if odd is not None:
+                again = f"sluice sinks replay {plan.name} --since SEQ"
+                self._log.error("sink_begins_anew", sink=plan.name, reason=odd, next=again)
+            at = {"cursor": position.cursor, "state": position.state}
+            self._log.info("sink_started", sink=plan.name, type=plan.type, **at)
+
+        def write(change: Callable[[Catalogue], _T]) -> _T:
+            try:
+                return self._writer.call(change, abandon=lambda: relay.is_stopping, is_bulk=True)
+            except Abandoned:
+                raise Unavailable("the catalogue's disk is full, and the sink ends") from None
+
         relay = Relay(
             plan.name,
             plan.type,
@@ -67,22 +82,16 @@ class Deliveries:
             plan.traits,
             plan.options,
             open_view=lambda: View.open(catalogue_file(self._data)),
-            write=self._write,
+            write=write,
             log=self._log,
             failed=self._failed,
             clock=time.monotonic,
             now_us=now_us,
             dice=random.random,
+            register=register,
         )
         relay.start()
-        self._log.info("sink_started", sink=plan.name, type=plan.type, cursor=position.cursor, state=position.state)
         return relay
-
-    def _write(self, change: Callable[[Catalogue], object]) -> object:
-        try:
-            return self._writer.call(change, abandon=lambda: self._stopping, is_bulk=True)
-        except Abandoned:
-            raise Unavailable("the catalogue's disk is full, and the service ends") from None
 
     # -- asking -----------------------------------------------------------------------------------
 
@@ -92,8 +101,9 @@ class Deliveries:
             relay.wake()
 
     def reload(self, name: str) -> None:
-        """What the catalogue holds of a sink was changed."""
-        self._relay(name).reload()
+        """What the catalogue holds of a sink was changed; one that is not in the document has no relay."""
+        if name in self._relays:
+            self._relays[name][1].reload()
 
     def rows(self, view: View) -> list[dict[str, Any]]:
         """How each sink is, as JSON has it."""
@@ -119,9 +129,11 @@ class Deliveries:
 
     def halt(self) -> None:
         """Ask all to end, and give up what is under way."""
-        self._stopping = True
-        for _, relay in self._relays.values():
-            relay.halt()
+        threads = [threading.Thread(target=relay.halt, daemon=True) for _, relay in self._relays.values()]
+        for thread in threads:  # at once: each may have to wait for its far side for a moment
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def stop(self) -> None:
         """Wait until all have recorded what they delivered."""

@@ -462,6 +462,133 @@ def test_a_sink_that_lagged_hears_so(bench: Bench) -> None:
     assert bench.status(relay).state == ACTIVE
 
 
+def test_a_replay_while_a_batch_is_under_way(bench: Bench) -> None:
+    """What a person sets is not overwritten by what was under way by then."""
+    bench.create("a", "b", "c")
+    relay = bench.relay(IN_ORDER)
+
+    def answer(fact: Fact) -> Outcome:
+        if fact.event.seq == 3 and len(bench.far.got) == 2:
+            bench.catalogue.change(outbox.replay, "far", 0)
+            relay.reload()
+        return DELIVERED
+
+    bench.far.answer = answer
+    bench.run(relay)
+    assert bench.far.seqs == [1, 2, 3, 1, 2, 3]
+    assert bench.position().cursor == 3
+
+
+def test_a_retry_while_another_letter_is_written(bench: Bench) -> None:
+    """What is parked while a person has letters tried again is tried again as well, in order."""
+    bench.create("a")
+    bench.change("a", "x")
+    bench.far.answer = about("a", outcome=GIVEN_UP, times=1)
+    relay = bench.relay()
+    bench.run(relay)
+    bench.change("a", "y")
+    bench.catalogue.change(outbox.retry_letters, "far")  # and the relay does not know yet
+    bench.run(relay)
+    relay.reload()
+    bench.run(relay)
+    assert bench.far.seqs == [1, 2, 3]
+    assert bench.view.ask(outbox.letters, "far") == []
+
+
+def test_a_letter_behind_one_that_is_dead_stays_there(bench: Bench) -> None:
+    """Dropping one letter lets go what waits behind it, and nothing that waits behind another one."""
+    bench.create("a", "b")
+    bench.change("a", "x")
+    bench.change("b", "y")
+    bench.far.answer = about("a", "b", outcome=GIVEN_UP)
+    relay = bench.relay()
+    bench.run(relay)
+    bench.catalogue.change(outbox.drop_letters, "far", [1])
+    bench.far.answer = lambda _: DELIVERED
+    relay.reload()
+    bench.run(relay)
+    assert bench.far.seqs == [3]
+    bench.catalogue.change(outbox.retry_letters, "far")
+    relay.reload()
+    bench.run(relay)
+    assert bench.far.seqs == [3, 2, 4]
+
+
+def test_one_fact_that_is_never_heard_of(bench: Bench) -> None:
+    """A fact at which the far side always goes silent keeps no other file waiting, and its failures count."""
+    bench.create("a", "b", "c")
+
+    def answer(fact: Fact) -> Outcome:
+        if fact.event.path == b"/photos/a":
+            raise DOWN
+        return DELIVERED
+
+    bench.far.answer = answer
+    relay = bench.relay(batch=1, retry_max=2, retry_cap_s=5.0)
+    bench.run(relay, 60)
+    assert bench.far.paths == ["b", "c"]
+    for number in range(4):
+        bench.create(f"{number}")
+        bench.run(relay, 20)
+    assert bench.far.paths == ["b", "c", "0", "1", "2", "3"]
+    assert [(one.seq, one.state) for one in bench.view.ask(outbox.letters, "far")] == [(1, DEAD)]
+
+
+def test_an_outage_makes_no_dead_letters(bench: Bench) -> None:
+    """However long nobody answers, no fact counts as failed for it."""
+    bench.create("a", "b")
+    bench.far.raises, bench.far.takes = DOWN, 0
+    relay = bench.relay(batch=1, retry_max=0)
+    bench.run(relay, 100_000)
+    bench.far.raises = None
+    bench.run(relay, 700)
+    assert sorted(bench.far.seqs) == [1, 2]
+    assert bench.view.ask(outbox.letters, "far") == []
+
+
+def test_a_mistake_of_ours_at_one_fact_holds_up_a_strict_sink_for_a_while(bench: Bench) -> None:
+    """A fact that a mistake of ours keeps from being told becomes a dead letter, and the others are told."""
+    bench.create("a", "b", "c")
+
+    def answer(fact: Fact) -> Outcome:
+        if fact.event.path == b"/photos/b":
+            raise ZeroDivisionError("oh")
+        return DELIVERED
+
+    bench.far.answer = answer
+    bench.run(bench.relay(IN_ORDER, retry_cap_s=5.0), 100)
+    assert bench.far.seqs[-1] == 3
+    [letter] = bench.view.ask(outbox.letters, "far")
+    assert (letter.seq, letter.state) == (2, DEAD)
+    assert "a mistake in mediasluice: ZeroDivisionError" in letter.reason
+
+
+def test_a_batch_that_fails_is_one_failure(bench: Bench) -> None:
+    """A hundred facts that fail together make the far side be left alone no longer than one."""
+    bench.create(*map(str, range(100)))
+    bench.far.answer = lambda _: FAILED
+    relay = bench.relay(batch=100)
+    bench.run(relay)
+    assert bench.status(relay).breaker == "closed"
+    bench.far.answer = lambda _: DELIVERED
+    bench.run(relay, 1)
+    assert len(bench.far.seqs) == 100
+
+
+def test_a_sink_that_begins_to_lag_while_it_runs(bench: Bench) -> None:
+    """What retention cuts away while a relay waits is known to it when it goes on."""
+    relay = bench.relay(read_ahead=1, batch=1)
+    bench.create("a", "b")
+    bench.catalogue.change(outbox.set_state, "far", PAUSED, None, 0)
+    relay.reload()
+    bench.run(relay, 5)
+    bench.catalogue._connection.execute("UPDATE sink SET lagged = 2")
+    bench.catalogue.change(outbox.set_state, "far", ACTIVE, None, 0)
+    relay.reload()
+    bench.run(relay)
+    assert [fact.event.data for fact in bench.far.got] == [{"reseeded": True}, {"reseeded": True}]
+
+
 def test_a_stop_keeps_what_was_delivered(bench: Bench) -> None:
     """A relay in its thread delivers what is added, and after a stop nothing of it comes again."""
     bench.create("a", "b")

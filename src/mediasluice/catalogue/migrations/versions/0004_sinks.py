@@ -18,6 +18,7 @@ CREATE TABLE sink (
     since_us BIGINT NOT NULL,
     lagged BIGINT NOT NULL,
     delivered BIGINT NOT NULL,
+    turn BIGINT NOT NULL,
     PRIMARY KEY (name)
 ) WITHOUT ROWID
     """,

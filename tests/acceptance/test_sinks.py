@@ -307,3 +307,43 @@ def test_a_sink_that_cannot_work_is_told_before_the_start(sluice: Sluice, folder
     assert "sinks.jobs.map" in sluice.call("run", code=78).stderr
     sluice.configure(document(folder, {"hook": {"type": "webhook"}}))
     assert "sinks.hook.url: is missing" in sluice.call("config", "check", code=78).stderr
+
+
+@pytest.mark.parametrize(
+    ("sink", "said"),
+    [
+        ({"type": "webhook", "url": "https://user:sesame@h"}, "sinks.s:"),
+        ({"type": "webhook", "url": "https://h", "secrets": ["sesame"]}, "sinks.s: secrets[0]"),
+        ({"type": "webhook", "url": "https://h", "libraries": ["nowhere"]}, "sinks.s.libraries: there is no library"),
+    ],
+)
+def test_a_document_that_cannot_work_is_not_right(sluice: Sluice, folder: Path, sink: Any, said: str) -> None:
+    """`config check` and `run` say what a sink lacks before anything happens, and repeat no secret."""
+    sluice.configure(document(folder, {"s": sink}))
+    for command in (("config", "check"), ("run",)):
+        error = sluice.call(*command, code=78).stderr
+        assert said in error
+        assert "sesame" not in error
+
+
+def test_nonsense_ends_nothing(sluice: Sluice, folder: Path) -> None:
+    """Numbers that no event and no job can have are refused; the service goes on."""
+    with Receiver() as receiver:
+        sluice.configure(document(folder, hook(receiver.port)))
+        service = sluice.start()
+        huge = "9" * 30
+        for command in (
+            ("sinks", "drop", "hook", "x"),
+            ("sinks", "drop", "hook", huge),
+            ("sinks", "replay", "hook", "--since", huge),
+            ("jobs", "show", huge),
+            ("jobs", "cancel", huge),
+            ("jobs", "resume", huge),
+            ("jobs", "run", "verify", "seconds=x"),
+            ("jobs", "run", "verify", "foo=1"),
+            ("jobs", "run", "verify", "library=nowhere"),
+            ("jobs", "run", "digests"),
+        ):
+            sluice.call(*command, code=2)
+        assert sluice.object("jobs", "run", "verify", "seconds=10m", "bytes=1GiB")["id"]
+        assert service.process.poll() is None

@@ -26,6 +26,7 @@ def set_right(connection: sqlite3.Connection, now_us: int) -> int:
         "UPDATE file SET gone_us = :now WHERE state = 'departed' AND gone_us > :now",
         "UPDATE external SET due_us = :now WHERE due_us > :day",
         "UPDATE rendition SET due_us = :now WHERE state = 'waiting' AND due_us > :day",
+        "UPDATE job SET due_us = :now WHERE state = 'queued' AND due_us > :day",
         f"UPDATE meta SET value = :known WHERE key = '{MOVES_KNOWN}' AND CAST(value AS INTEGER) > :known",
     ]
     last_us = connection.execute(

@@ -41,8 +41,11 @@ def show(
 @app.command(cls=Command)
 def check(ctx: typer.Context) -> None:
     """Read the document and say what is wrong with it; touches no folder and no catalogue. 0 or 78."""
+    from mediasluice.wiring.sinks import check as check_sinks
+
     call: Call = ctx.obj
     loaded = loaded_of(call)
+    check_sinks(loaded.settings)
     libraries = loaded.settings.libraries()
     where = "no document" if loaded.path is None else str(loaded.path)
     if call.json:

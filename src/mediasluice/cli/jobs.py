@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mediasluice.cli.options import Call, Command, Group, whole_number
-from mediasluice.cli.output import duration, json_line, json_lines, say, shown, table
+from mediasluice.cli.output import duration, json_line, json_lines, moment, say, shown, table
 from mediasluice.cli.places import data_of, view_of
 from mediasluice.errors import ServiceGone, UsageError
 
@@ -47,6 +47,7 @@ def show(ctx: typer.Context, job: _Id) -> None:
         row = ask_once(data_of(call), "jobs.show", {"id": job}, timeout_s=10.0)
     except ServiceGone:
         row = _stored_one(call, job)
+    row = _as_json(row)
     if call.json:
         json_line(row)
     else:
@@ -86,7 +87,7 @@ def resume(ctx: typer.Context, job: _Id) -> None:
 def _list(call: Call, limit: int) -> None:
     rows = _rows(call, limit)
     if call.json:
-        json_lines(rows)
+        json_lines(map(_as_json, rows))
     elif rows:
         now_s = time.time()
         table(
@@ -101,6 +102,11 @@ def _list(call: Call, limit: int) -> None:
         )
     elif not call.quiet:
         say("there are no jobs")
+
+
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    times = {name: row[name] for name in ("due", "at", "started", "ended")}
+    return row | {name: None if at_s is None else moment(round(at_s * 1e6)) for name, at_s in times.items()}
 
 
 def _share(row: dict[str, Any]) -> str:
@@ -139,14 +145,24 @@ def _stored_one(call: Call, job: int) -> dict[str, Any]:
 
 
 def _parted(said: str) -> tuple[str, object]:
-    """``name=value``; a number is one, words with commas are a list where it has several."""
+    """``name=value``: a time, a size, words with commas or a name, by what it is called."""
+    from mediasluice.config import values
+
     name, found, value = said.partition("=")
     if not found or not name:
         message = f"{shown(said)} is not NAME=VALUE"
-        raise UsageError(message, hint="such as library=photos, seconds=600 or algorithms=sha256")
+        raise UsageError(message, hint="such as library=photos, seconds=10m or algorithms=sha256")
     if name == "algorithms":
         return name, [word.strip() for word in value.split(",")]
-    return name, int(value) if value.isascii() and value.isdigit() else value
+    try:
+        if name == "seconds":
+            return name, int(values.seconds(value))
+        if name == "bytes":
+            return name, values.size(value)
+    except ValueError as error:
+        message = f"{shown(said)}: {error}"
+        raise UsageError(message, hint="such as seconds=10m or bytes=10GiB") from None
+    return name, value
 
 
 def _change(call: Call, what: str, params: dict[str, Any]) -> dict[str, Any]:

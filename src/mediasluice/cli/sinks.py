@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mediasluice.cli.options import Call, Command, Group
+from mediasluice.cli.options import Call, Command, Group, whole_number
 from mediasluice.cli.output import duration, json_line, json_lines, moment, say, shown, table
 from mediasluice.cli.places import data_of, loaded_of, view_of
-from mediasluice.errors import ServiceGone, UsageError
+from mediasluice.errors import ServiceGone, SinkRefused, SinkUnreachable, UsageError
 
 if TYPE_CHECKING:
     from mediasluice.catalogue.view import View
@@ -39,15 +39,19 @@ def list_(ctx: typer.Context) -> None:
 
 @app.command(cls=Command)
 def test(ctx: typer.Context, name: _Name) -> None:
-    """Connect to a sink and say whether it takes facts; none is delivered."""
+    """Connect to a sink and say whether it can be reached; it is told nothing."""
     call: Call = ctx.obj
     from mediasluice.service.control import ask_once
 
     try:
-        answer = ask_once(data_of(call), "sinks.test", {"name": name}, timeout_s=60.0)
-    except ServiceGone:
-        answer = _test_here(call, name)
-    _tell(call, answer, f"{shown(name)} can be reached and takes facts")
+        try:
+            answer = ask_once(data_of(call), "sinks.test", {"name": name}, timeout_s=60.0)
+        except ServiceGone:
+            answer = _test_here(call, name)
+    except (SinkUnreachable, SinkRefused) as error:
+        error.message = f"sink {shown(name)}: {error.message}"
+        raise
+    _tell(call, answer, f"{shown(name)} can be reached; it was told nothing")
 
 
 @app.command(cls=Command)
@@ -109,7 +113,9 @@ def retry(ctx: typer.Context, name: _Name) -> None:
 def drop(
     ctx: typer.Context,
     name: _Name,
-    events: Annotated[list[int], typer.Argument(metavar="SEQ...", help="Numbers, as `dead-letters` lists them.")],
+    events: Annotated[
+        list[int], typer.Argument(metavar="SEQ...", parser=whole_number, help="Numbers, as `dead-letters` lists them.")
+    ],
 ) -> None:
     """Give up dead letters for good; what waits behind them is delivered."""
     call: Call = ctx.obj
@@ -135,7 +141,9 @@ def stored(view: View) -> list[dict[str, Any]]:
                 "type": position.type,
                 "state": position.state if position.state != outbox.ACTIVE else "stopped",
                 "reason": position.reason or "no service is running",
-                "next": "it goes on with: sluice run",
+                "next": "it goes on with: sluice run"
+                if position.state == outbox.ACTIVE
+                else f"sluice sinks resume {position.name}",
                 "cursor": position.cursor,
                 "pending": pending,
                 "delivered": position.delivered,
@@ -165,18 +173,33 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         ],
     )
     for row in rows:
-        if row["next"] and row["state"] not in {"active", "stopped"}:
+        if row["next"] and row["state"] != "stopped":
             say(f"{shown(row['name'])}: {shown(row['next'])}")
 
 
 def _list(call: Call) -> None:
-    rows = _rows(call)
+    rows = [_marked(row, loaded_of(call).settings.sinks) for row in _rows(call)]
     if call.json:
-        json_lines(rows)
+        json_lines({**row, **{name: _moment(row[name]) for name in ("since", "oldest")}} for row in rows)
     elif rows:
         show(rows)
     elif not call.quiet:
         say("there are no sinks; see docs/settings.md, section Sinks")
+
+
+def _marked(row: dict[str, Any], wanted: Mapping[str, object]) -> dict[str, Any]:
+    """One that the document does not have any more says so, while no service runs."""
+    if row["state"] != "stopped" or row["name"] in wanted:
+        return row
+    return row | {
+        "state": "removed",
+        "reason": "it is not in the document",
+        "next": "it goes on there when it is again",
+    }
+
+
+def _moment(at_s: float | None) -> str | None:
+    return None if at_s is None else moment(round(at_s * 1e6))
 
 
 def _rows(call: Call) -> list[dict[str, Any]]:

@@ -274,6 +274,8 @@ class Settings(Section):
                     f"preset {self.preset} imports for one account ({owner_from}); set libraries.{name}.import.owner",
                 )
         for name, sink in self.sinks.items():
+            if unknown := set(sink.libraries) - self.sections.keys() if self.sections else set():
+                yield ("sinks", name, "libraries"), f"there is no library {min(unknown)!r}"
             if isinstance(sink, Asynq):
                 try:
                     Mapped(self.mapping(sink))

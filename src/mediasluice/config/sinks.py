@@ -114,6 +114,7 @@ class Webhook(SinkSection):
     type: Literal["webhook"]
     url: Annotated[str, _url("https", "http")]
     secrets: Words = ()
+    headers: dict[str, str] = Field(default_factory=dict)
     allow_private: bool = False
     timeout: Annotated[Duration, Field(gt=0)] = values.seconds("15s")
 
@@ -133,6 +134,6 @@ class Notify(SinkSection):
 
 SinkOf = Annotated[Union[RabbitMQ, Asynq, Webhook, Command, Notify], Field(discriminator="type")]  # noqa: UP007 - read at run time
 SECTIONS: tuple[type[SinkSection], ...] = get_args(get_args(SinkOf)[0])
-SECRET_KEYS = ("url", "urls", "secrets")
+SECRET_KEYS = ("url", "urls", "secrets", "headers")
 
 TYPES = tuple(get_args(section.model_fields["type"].annotation)[0] for section in SECTIONS)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mediasluice.catalogue import jobs
 from mediasluice.catalogue.jobs import Job, JobState
-from mediasluice.errors import ConfigError, UsageError
+from mediasluice.errors import ConfigError, SluiceError, UsageError
 from mediasluice.jobs.port import Kind, Later, Schedule, Shown, Stopped, Wish
 from mediasluice.pipeline.writer import Abandoned
 
@@ -254,6 +254,8 @@ class Engine:
     def _make_wishes(self) -> None:
         now_us = self.clock()
         with self._lock:
+            for name, due_us in self._due_us.items():  # worked out by a clock that was ahead?
+                self._due_us[name] = min(due_us, self._schedules[name].times.after(now_us))
             come = [(self._schedules[name], due_us) for name, due_us in self._due_us.items() if due_us <= now_us]
         if not come:
             return
@@ -342,7 +344,7 @@ class Engine:
         except Later as later:
             self._give_back(job.id, later.due_us, later.reason)
         except (UsageError, ConfigError) as error:  # it would fail again each time
-            self._finish(job, JobState.DEAD, str(error), None)
+            self._finish(job, JobState.DEAD, _reason(error), None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the job's and not the service's
             self._try_again(running.job, error)
         else:
@@ -361,9 +363,17 @@ class Engine:
         self.write(lambda catalogue: catalogue.change(later))
 
     def _try_again(self, job: Job, error: Exception) -> None:
-        now_us, reason = self.clock(), str(error) or type(error).__name__
+        now_us, reason = self.clock(), _reason(error)
         wait_us = min(BACKOFF_MAX_US, BACKOFF_US * 4 ** (job.attempts - 1))
         later = partial(jobs.later, job=job.id, due_us=now_us + wait_us, reason=reason, is_failure=True, at_us=now_us)
         state = self.write(lambda catalogue: catalogue.change(later))
         tell = self._log.error if state is JobState.DEAD else self._log.warning
         tell("job_failed", job=job.id, kind=job.kind, key=job.key, state=state.value, reason=reason, exc_info=error)
+
+
+def _reason(error: Exception) -> str:
+    """Why a job failed, in one line."""
+    if isinstance(error, SluiceError):
+        where = "" if error.path is None else f"{error.path}: "
+        return where + error.message + ("" if error.hint is None else f"; {error.hint}")
+    return f"{type(error).__name__}: {error}"

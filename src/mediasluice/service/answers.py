@@ -22,7 +22,7 @@ from mediasluice.model.roots import RootState
 from mediasluice.pipeline.looking import Looking
 from mediasluice.pipeline.scans import Chunk
 from mediasluice.pipeline.workers import Lane
-from mediasluice.service.changes import CHANGES, JOBS, job_key, job_row, no_job
+from mediasluice.service.changes import CHANGES, JOBS, job_key, job_number, job_row, job_wish, no_job
 from mediasluice.service.importing import rules_of, run_import, wish_for
 from mediasluice.service.passing import Request, run_pass
 from mediasluice.service.producing import run_making
@@ -257,6 +257,8 @@ class Answers:
                 raise  # a full disk: the writer tries again
             except SluiceError as error:
                 return error
+            except (ValueError, TypeError, KeyError, OverflowError) as error:  # whoever asked asked nonsense
+                return UsageError(f"{what}: {error}")
 
         answer = self._service.host.writer.call(attempt)
         if isinstance(answer, SluiceError):
@@ -267,28 +269,32 @@ class Answers:
 
     def _list_jobs(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         states = [JobState(state) for state in params.get("states", ())]
-        for job in self._service.jobs.list(states, limit=int(params.get("limit", JOBS))):
+        for job in self._service.jobs.list(states, limit=min(int(params.get("limit", JOBS)), 100_000)):
             yield job_row(job)
 
     def _show_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        found = self._service.jobs.show(int(params["id"]))
+        found = self._service.jobs.show(job_number(params["id"]))
         if found is None:
             raise no_job(params["id"])
         yield job_row(found.job) | {"marks": {mark.name: mark.value for mark in found.marks}}
 
     def _run_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        args = dict(params["args"])
-        wish = Wish(str(params["kind"]), job_key(args), args.get("library"), args)
+        kind, args = job_wish(params["kind"], params["args"])
+        library = args.get("library")
+        names = [root.library for root in self._service.host.intake.roots.values()]
+        if library is not None and library not in names:
+            raise UsageError(f"there is no library {library!r}", hint="libraries: " + ", ".join(names))
+        wish = Wish(kind, job_key(args), library, args)
         yield {"id": self._service.jobs.enqueue(wish)}
 
     def _cancel_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        state = self._service.jobs.cancel(int(params["id"]))
+        state = self._service.jobs.cancel(job_number(params["id"]))
         if state is None:
             raise no_job(params["id"])
         yield {"id": params["id"], "state": state}
 
     def _resume_job(self, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        resumed = self._service.jobs.resume(int(params["id"]))
+        resumed = self._service.jobs.resume(job_number(params["id"]))
         if resumed is None:
             raise no_job(params["id"])
         yield {"id": resumed}

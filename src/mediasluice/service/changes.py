@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-KINDS = ("verify", "digests", "retention", "scan", "read", "make")
+KINDS: Mapping[str, Mapping[str, type]] = {
+    "verify": {"library": str, "seconds": int, "bytes": int},
+    "digests": {"algorithms": list},
+    "retention": {},
+    "scan": {"library": str},
+    "read": {},
+    "make": {"what": str},
+}
+"""The kinds of jobs, and what each may be told."""
+
+NEEDED = {"digests": ("algorithms",), "scan": ("library",), "make": ("what",)}
 JOBS = 100  # that are listed unless more are asked for
 LONGEST_NAME = 150  # characters of an account's name; as Django has it
 LARGEST_ID = (1 << 63) - 1
@@ -86,10 +96,10 @@ def _set_state(state: str, reason: str | None) -> Callable[[Catalogue, Row], Row
 
 def _replay(catalogue: Catalogue, params: Row) -> Row:
     """``since``: the number of the event after which all are told again."""
-    name = str(params["name"])
-    if not catalogue.change(outbox.replay, name, int(params["since"])):
+    name, since = str(params["name"]), _whole(params["since"])
+    if not catalogue.change(outbox.replay, name, since):
         raise _no_sink(name)
-    return {"name": name, "since": int(params["since"])}
+    return {"name": name, "since": since}
 
 
 def _retry_letters(catalogue: Catalogue, params: Row) -> Row:
@@ -97,7 +107,7 @@ def _retry_letters(catalogue: Catalogue, params: Row) -> Row:
 
 
 def _drop_letters(catalogue: Catalogue, params: Row) -> Row:
-    seqs = [int(seq) for seq in params["events"]]
+    seqs = [_whole(seq) for seq in params["events"]]
     return {"name": params["name"], "events": catalogue.change(outbox.drop_letters, str(params["name"]), seqs)}
 
 
@@ -107,25 +117,58 @@ def _no_sink(name: str) -> UsageError:
 
 def _run_job(catalogue: Catalogue, params: Row) -> Row:
     """Queue a job; the next service runs it."""
-    kind, args = str(params["kind"]), dict(params["args"])
-    if kind not in KINDS:
-        raise UsageError(f"there is no kind of job {kind!r}", hint=f"one of: {', '.join(KINDS)}")
+    kind, args = job_wish(params["kind"], params["args"])
     wish = (kind, job_key(args), args.get("library"), args, "user")
     return {"id": catalogue.change(jobs.add, *wish, now_us())}
 
 
 def _cancel_job(catalogue: Catalogue, params: Row) -> Row:
-    state = catalogue.change(jobs.cancel, _number(params["id"]), now_us())
+    number = job_number(params["id"])
+    catalogue.change(jobs.take_up, now_us())  # no service runs: what was running was cut off
+    state = catalogue.change(jobs.cancel, number, now_us())
     if state is None:
         raise no_job(params["id"])
     return {"id": params["id"], "state": state}
 
 
 def _resume_job(catalogue: Catalogue, params: Row) -> Row:
-    resumed = catalogue.change(jobs.resume, _number(params["id"]), now_us())
+    number = job_number(params["id"])
+    catalogue.change(jobs.take_up, now_us())
+    resumed = catalogue.change(jobs.resume, number, now_us())
     if resumed is None:
         raise no_job(params["id"])
     return {"id": resumed}
+
+
+def _whole(value: object) -> int:
+    """A number that the catalogue could hold."""
+    if not isinstance(value, int) or not 0 <= value <= LARGEST_ID:
+        message = f"{value!r} is not the number of an event"
+        raise UsageError(message, hint="see: sluice events")
+    return value
+
+
+def job_number(value: object) -> int:
+    if not isinstance(value, int) or not 0 < value <= LARGEST_ID:
+        raise no_job(value)
+    return value
+
+
+def job_wish(kind: object, said: Mapping[str, Any]) -> tuple[str, Row]:
+    """Check what a job is and what it is told."""
+    if kind not in KINDS:
+        raise UsageError(f"there is no kind of job {kind!r}", hint=f"one of: {', '.join(KINDS)}")
+    known = KINDS[str(kind)]
+    for name, value in said.items():
+        if name not in known:
+            told = ", ".join(known) or "nothing"
+            raise UsageError(f"{kind} is not told {name!r}", hint=f"it is told: {told}")
+        if not isinstance(value, known[name]):
+            raise UsageError(f"{name} of {kind} cannot be {value!r}", hint="see: docs/cli.md, section jobs")
+    missing = [name for name in NEEDED.get(str(kind), ()) if name not in said]
+    if missing:
+        raise UsageError(f"{kind} has to be told {missing[0]}", hint=f"sluice jobs run {kind} {missing[0]}=...")
+    return str(kind), dict(said)
 
 
 def job_key(args: Mapping[str, Any]) -> str:
@@ -140,8 +183,8 @@ def job_row(job: Job) -> Row:
     return row | {name: None if at_us is None else at_us / 1e6 for name, at_us in times.items()}
 
 
-def no_job(number: int) -> UsageError:
-    return UsageError(f"job {number} is not there, or did not end so", hint="see: sluice jobs")
+def no_job(number: object) -> UsageError:
+    return UsageError(f"there is no job {number} that this could be done with", hint="see: sluice jobs")
 
 
 CHANGES: Mapping[str, Callable[[Catalogue, Row], Row]] = {

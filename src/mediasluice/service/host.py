@@ -30,6 +30,7 @@ from mediasluice.service.lock import DataLock
 from mediasluice.service.passing import Request, run_pass
 from mediasluice.service.producing import run_making
 from mediasluice.service.service import Service
+from mediasluice.wiring.sinks import check as check_sinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,6 +66,7 @@ def serve(
     if not libraries:
         message = "there is nothing to watch"
         raise UsageError(message, hint="name a folder: sluice run /some/folder")
+    check_sinks(loaded.settings)
     lock = DataLock.acquire(data)
     log = open_log(
         _log_directory(loaded, data), level=loaded.settings.system.log_level, form=loaded.settings.system.log_format

@@ -487,7 +487,10 @@ class Service:
             self._host.asking.replace(wiring.externals(settings))
         if self._is_service:
             self._deliveries.replace(self._plans())
-            self._jobs.schedule(schedules(settings))
+            if self.full is None:
+                self._jobs.schedule(schedules(settings))
+            else:  # who reloads must not wait for a disk: a person may want the service to end
+                self.log.warning("schedules_kept", reason="the disk is full", next="save the document again later")
         rest_equal = (old.fingerprints, old.algorithms()) == (settings.fingerprints, settings.algorithms())
         for path, root in present.items():
             library = wanted.get(path)

@@ -18,6 +18,7 @@ from mediasluice.delivery.rabbitmq import options as broker
 from mediasluice.delivery.rabbitmq import sink as rabbitmq
 from mediasluice.delivery.relay import Options
 from mediasluice.delivery.sink import Sink, Traits
+from mediasluice.errors import BadSetting, ConfigError
 from mediasluice.model.paths import text
 
 if TYPE_CHECKING:
@@ -60,10 +61,27 @@ def plans(settings: Settings, needs: Needs) -> list[Plan]:
     return found
 
 
+def check(settings: Settings) -> None:
+    """See that each sink of a document could be made; fails with ConfigError, which names it."""
+    for plan in plans(settings, Needs(_no_catalogue, lambda _: None)):
+        if plan.type == "rabbitmq":  # its address is judged with the document, and the rest needs the catalogue
+            continue
+        try:
+            plan.make().close()
+        except ConfigError as error:
+            raise BadSetting(f"sinks.{plan.name}: {error.message}", hint=error.hint) from error
+
+
+def _no_catalogue() -> View:
+    raise NotImplementedError
+
+
 def _making(section: sections.SinkOf, settings: Settings, name: str, needs: Needs) -> Making:
     """How a sink of this type is made, and what it is like."""
     if isinstance(section, sections.Webhook):
-        hook = webhook.Options(section.url, section.secrets, section.allow_private, section.timeout)
+        hook = webhook.Options(
+            section.url, section.secrets, section.allow_private, section.timeout, headers=section.headers
+        )
         return lambda: webhook.Webhook(hook, time.time, time.monotonic), webhook.TRAITS
     if isinstance(section, sections.Command):
         called = command.Options(section.command, section.timeout)

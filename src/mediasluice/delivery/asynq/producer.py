@@ -10,8 +10,11 @@ cannot be understood).
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from mediasluice.delivery.asynq import scripts, wire
 from mediasluice.delivery.asynq.faults import address, told
@@ -20,6 +23,7 @@ from mediasluice.errors import MissingExtra, SinkRefused, SinkUnreachable
 if TYPE_CHECKING:
     from redis import Redis
 
+RESOLVE_S = 3.0  # chosen: a stop waits for it
 CONNECT_S = 1.0  # chosen: a connect cannot be interrupted, and who closes waits no longer
 ANSWER_S = 5.0  # chosen: a Redis that saves or loads on a slow disk is silent for a second or two
 
@@ -65,6 +69,7 @@ class Producer:
         """Connect, and show with the list of queues that this Redis takes changes."""
         self._is_closed = False
         self._let_go()
+        _resolve(self._url, self.address)
         redis = _connect(self._url, self._answer_s, self.address)
         self._redis = redis
         commands: list[tuple[object, ...]] = [("SCRIPT LOAD", script.text) for script in scripts.ALL]
@@ -133,6 +138,25 @@ class Producer:
         if self._is_closed:  # meanwhile: the driver may have connected anew for this
             redis.connection_pool.disconnect()
         return replies
+
+
+def _resolve(url: str, where: str) -> None:
+    """See that name servers answer, in a thread that nobody waits for: the driver waits as long as they like."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix" or not parts.hostname:
+        return
+    host, port = parts.hostname, parts.port or 6379
+    answered = threading.Event()
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, UnicodeError):  # the driver asks again, and says what is wrong
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        answered.set()
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    if not answered.wait(RESOLVE_S):
+        hint = f"see that the name is right and that name servers answer: getent hosts {host}"
+        raise SinkUnreachable(f"no name server answers for the Redis at {where} in time", hint=hint)
 
 
 def _connect(url: str, answer_s: float, where: str) -> Redis:

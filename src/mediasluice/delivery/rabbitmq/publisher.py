@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -166,6 +167,19 @@ class Publisher:
             raise explained(error, self._place, f"no answer within {self._options.connect_timeout_s:g} s") from error
         self.why = None
 
+    async def _resolve(self, host: str, port: int) -> None:
+        """See that name servers answer, in a thread that nobody waits for: the loop's own is joined at the end."""
+        loop, answered = asyncio.get_running_loop(), asyncio.Event()
+
+        def ask() -> None:
+            with contextlib.suppress(OSError, UnicodeError):  # the driver asks again, and says what is wrong
+                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+                loop.call_soon_threadsafe(answered.set)
+
+        threading.Thread(target=ask, name="resolve", daemon=True).start()
+        await answered.wait()
+
     async def _connect(self) -> None:
         from aiormq import spec  # noqa: PLC0415 - 60 ms that only those pay who have such a sink
         from yarl import URL  # noqa: PLC0415 - as above
@@ -176,6 +190,7 @@ class Publisher:
         url = URL(options.url)
         if "heartbeat" not in url.query:
             url = url.update_query(heartbeat=options.heartbeat_s)
+        await self._resolve(url.host or "localhost", url.port or 5672)
         told: dict[str, Any] = {"connection_name": f"file_watcher_{options.instance_id}"}
         told["instance_id"] = options.instance_id
         if options.watched_directory:

@@ -31,6 +31,8 @@ from mediasluice.model.files import Kind
 TRAITS = Traits(is_strict=True, batch=1000)  # measured: 6 % faster than 500; some windows of confirmations
 
 SOON_S = 0.25  # chosen: the second pass is a moment behind
+ASK_AGAIN_S = 60.0  # chosen: what was asked for may have ended without this one
+DIGEST_S = 120.0  # chosen: the strict order keeps all others waiting meanwhile
 LATER_S = 2.0  # chosen: a digest is read from the disk, a consumer is started
 _PLAYED = frozenset({Kind.AUDIO, Kind.VIDEO})
 _TOLD_WHEN_READ = frozenset({EventType.FILE_CREATED, EventType.FILE_MODIFIED, EventType.FILE_DUPLICATE})
@@ -83,7 +85,7 @@ class RabbitSink:
         self._publisher: Publishes = Publisher(options) if publisher is None else publisher
         self._sender = Sender(options.instance_id, options.metadata_style)
         self._seen: dict[int, float] = {}  # when facts that are not delivered were handed over first
-        self._asked: set[int] = set()  # of these, the ones whose digest was asked for
+        self._asked: dict[int, float] = {}  # of these, when their digest was asked for last
         self._is_heard: bool | None = None  # whether somebody ever got a message; ``None``: not known yet
         self.unroutable = 0  # messages that no queue wanted, since this process started
         self.unroutable_reason: str | None = None
@@ -100,7 +102,7 @@ class RabbitSink:
         """Publish what the facts become; see the module."""
         now = self._clock()
         self._seen = {fact.event.seq: self._seen.get(fact.event.seq, now) for fact in facts}
-        self._asked &= self._seen.keys()
+        self._asked = {seq: at for seq, at in self._asked.items() if seq in self._seen}
         with self._open_view() as view:
             known = view.ask(telling.standing, [_wanted(fact) for fact in facts])
             ready, wait = self._ready(facts, known, now)
@@ -125,10 +127,11 @@ class RabbitSink:
     def _wait(self, fact: Fact, known: Standing, now: float) -> _Wait | None:
         seq = fact.event.seq
         if not _is_whole(known) and (known.is_held if known.content is not None else known.is_now):
-            if seq not in self._asked:
+            if now - self._asked.get(seq, -ASK_AGAIN_S) >= ASK_AGAIN_S:
                 self._missing_digest(fact)
-                self._asked.add(seq)
-            return _Wait(f"the SHA-256 of {shown(fact.event.path)[0]} is not there yet", LATER_S)
+                self._asked[seq] = now
+            if now - self._seen[seq] < DIGEST_S:  # its disk may be away for days: then it is told without
+                return _Wait(f"the SHA-256 of {shown(fact.event.path)[0]} is not there yet", LATER_S)
         is_unread = known.state is None and known.is_now and fact.kind in _PLAYED and fact.event.type in _TOLD_WHEN_READ
         if is_unread and self._options.wait_for is WaitFor.METADATA:
             left_s = self._seen[seq] + self._options.wait_limit_s - now

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from mediasluice.catalogue import readings
 from mediasluice.catalogue.ledger import Ledger
-from mediasluice.catalogue.outbox import DISABLED
+from mediasluice.catalogue.outbox import DISABLED, PARKED
 
 ENRICHING = "the second pass"
 _NEVER = (1 << 63) - 1
@@ -95,17 +95,22 @@ def drop(ledger: Ledger, seqs: Sequence[int], sinks: Collection[str] | None) -> 
     connection = ledger.connection
     upto = _NEVER if sinks is None else hold(connection, sinks).seq
     wanted = json.dumps([seq for seq in seqs if seq <= upto])
+    # By the cap, what only waits behind a dead letter goes too: a file that changes on and on would keep the whole log.
+    held = "state <> :parked" if sinks is None else "sink IN (SELECT value FROM json_each(:sinks))"
     gone = [
         row[0]
         for row in connection.execute(
             "DELETE FROM event AS e WHERE e.seq IN (SELECT value FROM json_each(:seqs))"
-            " AND e.seq NOT IN (SELECT seq FROM dead_letter)"
-            f" AND {_OUTLIVED} RETURNING seq",
-            {"seqs": wanted},
+            f" AND e.seq NOT IN (SELECT seq FROM dead_letter WHERE {held}) AND {_OUTLIVED} RETURNING seq",
+            {"seqs": wanted, "sinks": json.dumps(list(sinks or ())), "parked": PARKED},
         ).fetchall()
     ]
     if not gone:
         return Dropped(0, [])
+    connection.execute(
+        "DELETE FROM dead_letter WHERE seq IN (SELECT value FROM json_each(?)) AND state = ?",
+        (json.dumps(gone), PARKED),
+    )
     last = max(gone)
     lagged = connection.execute(
         "SELECT name FROM sink WHERE cursor < ? AND lagged <= cursor ORDER BY name", (last,)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mediasluice.catalogue import outbox, retention
 from mediasluice.catalogue.connect import connect
 from mediasluice.catalogue.ledger import Ledger
-from mediasluice.catalogue.outbox import ACTIVE, DEAD, DISABLED, PAUSED, Letter, Progress
+from mediasluice.catalogue.outbox import ACTIVE, DEAD, DISABLED, PARKED, PAUSED, Letter, Progress
 from mediasluice.catalogue.store import Catalogue
 from mediasluice.catalogue.view import View
 from mediasluice.model.flow import RootId
@@ -131,6 +131,29 @@ def test_a_dead_letter_keeps_its_event(catalogue: Catalogue, file: Path, story: 
     catalogue.change(outbox.drop_letters, "hook", [1])
     assert prune(catalogue, file, 9 * DAY_US, ["hook"]).events == 1
     assert numbers(file) == [3, 4]
+
+
+@pytest.mark.usefixtures("story")
+def test_a_removed_sink_keeps_nothing(catalogue: Catalogue, file: Path) -> None:
+    """Dead letters of a sink that the document does not have any more keep no event."""
+    add_sink(catalogue, "gone", 4)
+    catalogue.change(outbox.record, "gone", Progress(4, (), 0, letters=[Letter(1, DEAD, ("x",), 1, "refused", 0)]))
+    prune(catalogue, file, 9 * DAY_US, [])
+    assert numbers(file) == [3, 4]
+
+
+@pytest.mark.usefixtures("story")
+def test_past_the_cap_only_the_last_fact_waits_behind_a_dead_letter(catalogue: Catalogue, file: Path) -> None:
+    """A file that changes on and on behind a dead letter does not keep the whole log."""
+    add_sink(catalogue, "hook", 4)
+    letters = [Letter(seq, state, ("x",), 1, "so", 0) for seq, state in ((1, DEAD), (2, PARKED), (4, PARKED))]
+    catalogue.change(outbox.record, "hook", Progress(4, (), 0, letters=letters))
+    prune(catalogue, file, 9 * DAY_US, ["hook"])
+    assert numbers(file) == [1, 2, 3, 4]
+    squeeze(catalogue, file)
+    assert numbers(file) == [1, 3, 4]
+    with View.open(file) as view:
+        assert [letter.seq for letter in view.ask(outbox.letters, "hook")] == [1, 4]
 
 
 @pytest.mark.usefixtures("story")

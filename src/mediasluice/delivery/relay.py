@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0  # chosen: how often the log is looked at when nobody says that there is more
 LATER_S = 1.0  # chosen: when a sink does not say when its time has come
+WAITS_S = 10.0  # chosen: a strict sink that waits for longer says what for
 REFUSED_S = 30.0  # chosen: a person has to change something; who did so need not say it
 RECORD_S = 1.0  # chosen: how often is recorded that facts were passed over that the sink does not want
 MISTAKES = 8  # chosen: tries of one fact that end in a mistake of ours, until it is a dead letter
@@ -127,6 +128,7 @@ class Relay:
         self._rate = Rate(options.rate, self._most, clock())
         self._refusal: SinkRefused | None = None
         self._trouble_told: str | None = None
+        self._wait_told: str | None = None
         self._dead_in_a_row = 0
         self._failures = 0
         self._successes = 0  # batches of which something was delivered
@@ -519,6 +521,9 @@ class Relay:
     def _postpone(self, entry: Entry, outcome: Outcome, now_s: float) -> None:
         entry.reason = outcome.reason
         if outcome.result is Result.LATER:
+            if self._traits.is_strict and now_s - entry.seen_s > WAITS_S and outcome.reason != self._wait_told:
+                self._wait_told = outcome.reason  # all behind it wait as well
+                self._log.warning("sink_waits", sink=self.name, reason=outcome.reason, next="it goes on by itself")
             entry.due_s = now_s + (LATER_S if outcome.after_s is None else outcome.after_s)
             return
         entry.tries += 1
@@ -536,7 +541,7 @@ class Relay:
     def _went_well(self) -> None:
         if self._trouble_told is not None:
             self._log.info("sink_reached", sink=self.name)
-        self._trouble_told = self._refusal = None
+        self._trouble_told = self._refusal = self._wait_told = None
         self._dead_in_a_row = 0
         self._successes += 1
         self._breaker.went_well()

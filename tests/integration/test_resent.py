@@ -1,4 +1,4 @@
-"""A sink that was away for longer than the log is kept is brought to the true state of all files."""
+"""A consumer that lost what it knew, or was away for longer than the log is kept, gets the true state of all files."""
 
 from __future__ import annotations
 
@@ -89,6 +89,32 @@ def test_a_sink_that_was_away_for_too_long(tmp_path: Path, broker_url: str, cons
             host.until(lambda: caught_up(host, 0), "told")
     truth = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in (tmp_path / "in").iterdir()}
     assert state_of(consumers.take()) == truth
+
+
+def test_a_consumer_that_lost_its_memory(tmp_path: Path, broker_url: str, consumers: Consumers) -> None:
+    """Told again from the start, with the ids of the first time, one who knows nothing knows what is there."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    sink = {"type": "rabbitmq", "exchange": f"lagged-{tmp_path.name}", "wait_for": "nothing", "url": broker_url}
+    with Running(tmp_path, {"in": QUICK}, sinks={"queue": sink}, previews={"of": "none"}) as host:
+        for name in ("a", "b", "c", "d"):
+            (folder / name).write_text(name)
+        host.until(lambda: caught_up(host, 4), "the first are told")
+        (folder / "a").rename(folder / "e")
+        (folder / "b").unlink()
+        (folder / "copy").write_text("c")
+        host.until(
+            lambda: counted(host, "deleted") == counted(host, "renamed") == counted(host, "duplicate") == 1, "so"
+        )
+        host.until(lambda: caught_up(host, 0), "told")
+        first = consumers.take()
+        host.service.host.writer.call(lambda catalogue: catalogue.change(outbox.replay, "queue", 0))
+        host.service.deliveries.reload("queue")
+        host.until(lambda: caught_up(host, len(first) * 2 - 1), "told again")
+    again = consumers.take()
+    truth = {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    assert state_of(first) == state_of(again) == truth
+    assert [one.properties.message_id for one in again] == [one.properties.message_id for one in first]
 
 
 def caught_up(host: Running, least: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from mediasluice.catalogue import outbox
@@ -18,7 +19,7 @@ from mediasluice.delivery.rabbitmq import options as broker
 from mediasluice.delivery.rabbitmq import sink as rabbitmq
 from mediasluice.delivery.relay import Options
 from mediasluice.delivery.sink import Sink, Traits
-from mediasluice.errors import BadSetting, ConfigError
+from mediasluice.errors import BadSetting, ConfigError, MissingExtra
 from mediasluice.model.paths import text
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from mediasluice.catalogue.view import View
     from mediasluice.config.document import Settings
     from mediasluice.config.sinks import SinkSection
+
+DRIVERS = {"rabbitmq": ("aiormq", "amqp"), "asynq": ("redis", "redis"), "notify": ("apprise", "notify")}
+"""What has to be installed for a type, and by which extra."""
 
 BROKER_CAP_S = 5.0  # design: a broker that is back is noticed within it
 CAP_S = 300.0  # chosen: five minutes
@@ -62,8 +66,12 @@ def plans(settings: Settings, needs: Needs) -> list[Plan]:
 
 
 def check(settings: Settings) -> None:
-    """See that each sink of a document could be made; fails with ConfigError, which names it."""
+    """See that each sink of a document could be made; fails with BadSetting or MissingExtra, which name it."""
     for plan in plans(settings, Needs(_no_catalogue, lambda _: None)):
+        driver, extra = DRIVERS.get(plan.type, ("", ""))
+        if driver and find_spec(driver) is None:
+            hint = f"pip install 'mediasluice[{extra}]'"
+            raise MissingExtra(f"sinks.{plan.name}: a sink of type {plan.type} needs {driver}", hint=hint)
         if plan.type == "rabbitmq":  # its address is judged with the document, and the rest needs the catalogue
             continue
         try:

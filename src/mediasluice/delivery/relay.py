@@ -415,8 +415,7 @@ class Relay:
                 message = f"{len(outcomes)} outcomes for {len(batch)} facts"
                 raise RuntimeError(message)  # a mistake of ours; see _in_vain
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends nothing but this try
-            self._in_vain(error)
-            if len(batch) == 1:
+            if self._in_vain(error) and len(batch) == 1:
                 self._let_others_try(batch[0], error)
             return
         self._settle(batch, outcomes)
@@ -439,15 +438,18 @@ class Relay:
         if is_over or (is_mistake and entry.in_vain >= MISTAKES):
             self._record(letters=self._give_up(entry, Outcome(Result.DEAD, entry.reason)))
 
-    def _in_vain(self, error: Exception) -> None:
-        """Nothing was decided: leave the far side alone for a while."""
-        self._shut()
-        if self._stopping:  # that is why
-            return
-        self._failures += 1
+    def _in_vain(self, error: Exception) -> bool:
+        """Nothing was decided: leave the far side alone for a while. Gives whether this is new."""
         now_s = self._clock()
-        if self._breaker.state(now_s) is BreakerState.OPEN:
-            return  # another batch that was under way has said why
+        is_told = self._breaker.state(now_s) is BreakerState.OPEN  # another batch was under way, and its end ended this
+        self._shut()
+        if self._stopping or is_told:
+            return False
+        self._failures += 1
+        self._leave_alone(error, now_s)
+        return True
+
+    def _leave_alone(self, error: Exception, now_s: float) -> None:
         if isinstance(error, SinkRefused | ConfigError):
             hint = error.hint or "correct the setting"
             refusal = error if isinstance(error, SinkRefused) else SinkRefused(error.message, hint=hint)

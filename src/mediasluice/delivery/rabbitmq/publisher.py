@@ -35,6 +35,7 @@ _T = TypeVar("_T")
 
 DEAD_QUEUE = "sluice.dead"
 CLOSE_S = 1.0  # chosen: a broker that is well says good-bye at once
+LOOK_S = 1.0  # chosen: how often who waits for the thread looks whether it still runs
 PERSISTENT = 2
 
 
@@ -122,10 +123,17 @@ class Publisher:
         except RuntimeError as error:  # the loop has ended
             work.close()
             raise SinkUnreachable(f"{self._place}: the sink was closed meanwhile") from error
-        try:
-            return future.result()
-        except Cancelled as error:
-            raise SinkUnreachable(f"{self._place}: the sink was closed meanwhile") from error
+        thread = self._thread
+        while True:
+            try:
+                return future.result(LOOK_S)
+            except Cancelled as error:
+                raise SinkUnreachable(f"{self._place}: the sink was closed meanwhile") from error
+            except TimeoutError:
+                if future.done():  # the work's own
+                    raise
+                if thread is None or not thread.is_alive():  # it was closed before it took this up
+                    raise SinkUnreachable(f"{self._place}: the sink was closed meanwhile") from None
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

@@ -56,6 +56,8 @@ def test_a_file_that_rotted_is_told_and_left_alone(sluice: Sluice, folder: Path)
     assert (row["result"]["files"], row["result"]["damaged"], row["done"]) == (3, 1, row["total"])
     [line] = [line for line in service.log_text().splitlines() if "damaged" in line and "level=error" in line]
     assert str(folder) in line
+    assert sluice.status()["damaged"] == 1
+    assert [sluice.explain(folder / f"{name}.jpg")["damaged"] is not None for name in "abc"].count(True) == 1
     assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()} == before
 
 

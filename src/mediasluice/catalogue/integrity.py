@@ -125,14 +125,32 @@ def clear(ledger: Ledger, whole: Iterable[int]) -> None:
     )
 
 
+def damage_of(connection: sqlite3.Connection, file: int) -> Damage | None:
+    """What is known of a file that was found damaged, while it has the version that was."""
+    return next(iter(_damages(connection, "f.id = ?", (file,))), None)
+
+
 def damages(connection: sqlite3.Connection, limit: int = 1_000) -> list[Damage]:
     """Files that are damaged as far as is known, by their numbers."""
+    return _damages(connection, "1 ORDER BY f.id LIMIT ?", (limit,))
+
+
+def count_damages(connection: sqlite3.Connection) -> int:
+    """How many files are damaged as far as is known."""
+    query = (
+        "SELECT count(*) FROM damage m CROSS JOIN file f"
+        " ON f.id = m.file AND f.version = m.version AND f.state <> 'missing'"
+    )
+    return int(connection.execute(query).fetchone()[0])
+
+
+def _damages(connection: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> list[Damage]:
     rows = connection.execute(
         "SELECT f.id, r.path, d.path, f.name, f.size, c.blake3, m.blake3, m.at_us FROM damage m"
         " CROSS JOIN file f ON f.id = m.file AND f.version = m.version AND f.state <> 'missing'"
         " CROSS JOIN dir d ON d.id = f.dir CROSS JOIN root r ON r.id = d.root"
-        " CROSS JOIN content c ON c.id = m.content ORDER BY f.id LIMIT ?",
-        (limit,),
+        f" CROSS JOIN content c ON c.id = m.content WHERE {condition}",
+        values,
     )
     return [
         Damage(file, absolute(root, directory, name), *rest) for file, root, directory, name, *rest in rows.fetchall()

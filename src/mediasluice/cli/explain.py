@@ -19,7 +19,7 @@ from mediasluice.cli.events import event_row
 from mediasluice.cli.inside import inside_lines, inside_row, promised
 from mediasluice.cli.items import item_row, origin_of, rendition_line, rendition_row, step_line, step_row
 from mediasluice.cli.options import Call, Command
-from mediasluice.cli.output import json_line, local_time, moment, say, shown
+from mediasluice.cli.output import hexadecimal, json_line, local_time, moment, say, shown
 from mediasluice.cli.places import data_of, known_libraries, names_of, set_aside, view_of
 from mediasluice.model.events import Event, EventType
 from mediasluice.model.files import FileState
@@ -28,6 +28,7 @@ from mediasluice.model.paths import join, split, text
 from mediasluice.model.roots import Library, RootState
 
 if TYPE_CHECKING:
+    from mediasluice.catalogue.integrity import Damage
     from mediasluice.catalogue.renditions import Rendition
     from mediasluice.catalogue.rows import FileLine, ItemLine, Judged, RootRow, StepLine
     from mediasluice.catalogue.view import Master, View
@@ -90,7 +91,8 @@ class Known:
     ``live``: the service's answer; ``mode``: the type of what lies there; ``judged``: what an importing library says of
     it; ``item``: what it became, or is a duplicate of, or whose bytes lie there (``is_stored``), and where those came
     from; ``master``: the file by whose name and place it goes; ``brought``: what an import put here that is no item;
-    ``products``: state and reason of what was made of its content; ``renditions``: likewise.
+    ``products``: state and reason of what was made of its content; ``renditions``: likewise;
+    ``damage``: its content is not what was catalogued any more, though its size and times are.
     """
 
     path: bytes
@@ -110,6 +112,7 @@ class Known:
     brought: str | None = None
     products: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     renditions: Sequence[Rendition] = ()
+    damage: Damage | None = None
 
 
 @app.command(cls=Command)
@@ -132,6 +135,7 @@ def explain(
             "steps": [step_row(step) for step in known.steps],
             "products": {what: {"state": state, "reason": why} for what, (state, why) in known.products.items()},
             "renditions": [rendition_row(one, data) for one in known.renditions],
+            "damaged": known.damage and {"found": hexadecimal(known.damage.found), "at": moment(known.damage.at_us)},
         }
         json_line({"path": text(known.path), **asdict(verdict), **more})
     else:
@@ -140,7 +144,7 @@ def explain(
 
 def look_up(call: Call, data: Path, path: bytes) -> Known:
     """Ask the service, the document, the catalogue and the file system about a path."""
-    from mediasluice.catalogue import renditions
+    from mediasluice.catalogue import integrity, renditions
     from mediasluice.service.control import ask_once, service_pid
 
     is_running = service_pid(data) is not None
@@ -171,12 +175,13 @@ def look_up(call: Call, data: Path, path: bytes) -> Known:
         origin = None if item is None else origin_of(view, item)
         steps = view.steps(line.id) if line is not None else origin.steps if origin is not None else ()
         blake3 = line.blake3 if line is not None else None if item is None else item.blake3
+        damage = None if line is None else view.ask(integrity.damage_of, line.id)
         products = {} if blake3 is None else view.products(blake3)
         made = [] if blake3 is None else view.ask(renditions.of_contents, [blake3]).get(blake3, [])
     source = None if origin is None else origin.source
     return Known(
         path, library, root, line, history, live, is_running, mode, judged, item, is_stored, source, steps, master,
-        brought, products, made,
+        brought, products, made, damage,
     )  # fmt: skip
 
 
@@ -468,6 +473,9 @@ def _tell(known: Known, verdict: Verdict, data: Path) -> None:
     for what, (state, reason) in known.products.items():
         if reason is not None:
             say(f"  {what:<8} {state}: {shown(reason)}")
+    if known.damage is not None:
+        words = "when it was read again its content differed, and its size and times did not: get it from a copy"
+        say(f"  {'damaged':<8} {local_time(known.damage.at_us)}: {words}")
     for one in known.renditions:
         say(f"  {'plays as':<8} {shown(rendition_line(one, data))}")
     lines_at: list[tuple[int, str]] = [(step.ended_us or step.at_us, step_line(step)) for step in known.steps]

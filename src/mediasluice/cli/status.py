@@ -57,7 +57,7 @@ def status_of(data: Path, *, quiet: bool) -> dict[str, Any]:
 
 
 def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
-    from mediasluice.catalogue import renditions
+    from mediasluice.catalogue import integrity, renditions
 
     state: dict[str, Any] = {
         "pid": None,
@@ -70,6 +70,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
         "inside": {"behind": 0, "again": {}, "reading": []},
         "renditions": {"counts": {}, "reason": None, "now": None},
         "sinks": [],
+        "damaged": 0,
     }
     view = view_of(data, quiet=quiet)
     if view is None:
@@ -93,6 +94,7 @@ def _remembered(data: Path, *, quiet: bool) -> dict[str, Any]:
             "inside": view.inside() | {"reading": []},
             "renditions": {"counts": counts, "reason": None, "now": None},
             "sinks": sinks.stored(view),
+            "damaged": view.ask(integrity.count_damages),
         }
         return state | {"roots": roots, "counts": view.counts(), **rest}
 
@@ -126,6 +128,8 @@ def _show(state: dict[str, Any]) -> None:
         say(line)
     if state["sinks"]:
         sinks.show(state["sinks"])
+    if state["damaged"]:
+        say(f"damaged: {state['damaged']:,} files, told in the log; sluice explain says more of each")
     if state["overflows"]:
         say(f"event queue overflows: {state['overflows']:,}; each time the root was compared again")
 

@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mediasluice.catalogue import renditions
+from mediasluice.catalogue import integrity, renditions
 from mediasluice.catalogue.jobs import JobState
 from mediasluice.catalogue.location import catalogue_file
 from mediasluice.catalogue.view import View
@@ -76,6 +76,7 @@ class Answers:
             live["imports"] = {"counts": view.imports(), "waiting": service.host.importer.waits}
             live["inside"] |= view.inside()
             live["renditions"] = self._renditions(view)
+            live["damaged"] = view.ask(integrity.count_damages)
             live["sinks"] = service.deliveries.rows(view)
         yield live
 

@@ -215,7 +215,7 @@ def test_health_is_the_answer_of_the_service(library: Library1, sluice: Sluice) 
 def test_explain_tells_the_story_of_a_file(library: Library1, sluice: Sluice) -> None:
     """A duplicate names the file it equals and its events; a stranger is called one."""
     (answer,) = sluice("explain", library.folder / os.fsdecode(LATIN))
-    keys = f"path state rule reason next misnamed {INSIDE} history judgement item steps products renditions"
+    keys = f"path state rule reason next misnamed {INSIDE} history judgement item steps products renditions damaged"
     assert " ".join(answer) == keys
     assert answer["state"] == "catalogued"
     assert f"{library.folder}/a.jpg" in answer["reason"]

@@ -120,6 +120,11 @@ class Junk(Section):
     stale_after: Duration = _RULES.stale_after_s
 
 
+class LibraryRate(Section):
+    events_per_second: Annotated[float, Field(gt=0)] | None = None
+    burst: Annotated[int, Field(ge=1)] = 1000
+
+
 class LibrarySection(Section):
     path: RootPath
     type: Literal["library", "inbound", "staging", "production", "photos"] = "library"
@@ -136,6 +141,7 @@ class LibrarySection(Section):
     imports: Import = Field(default=Import(), alias="import")
     duplicates: Duplicates = Duplicates()
     jobs: dict[str, Rule] = Field(default_factory=dict)
+    rate: LibraryRate = LibraryRate()
     undated: Undated = _IMPORTS.undated
     junk: Junk = Junk()
     attributes: bool = _RULES.attributes
@@ -167,6 +173,7 @@ class FileWatch(Section):
     patterns: Globs = _RULES.include
     ignore_patterns: Ignores = _RULES.exclude
     debounce_time: Duration = _RULES.debounce_s
+    buffer_size: int = Field(default=1024, ge=1, le=100_000)
     max_roots: int = Field(default=64, ge=1)  # chosen: half of the kernel's usual 128 inotify instances
 
 

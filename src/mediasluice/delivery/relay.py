@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mediasluice.catalogue import outbox
@@ -62,6 +63,7 @@ class Options(NamedTuple):
     batch: int | None = None  # facts at most that go together; ``None``: as the sink has it
     window_s: float | None = None  # how long a batch waits for more; ``None``: as the sink has it
     rate: float | None = None  # facts a second
+    library_rates: Mapping[str, tuple[float, int]] = MappingProxyType({})  # facts a second, and at once, of a library
     read_ahead: int = 1024  # facts that are held in memory; what is beyond stays in the log
 
 
@@ -126,6 +128,7 @@ class Relay:
         self._recorded_s = 0.0
         self._breaker = Breaker(options.retry_cap_s, dice)
         self._rate = Rate(options.rate, self._most, clock())
+        self._library_rates = {name: Rate(*rate, clock()) for name, rate in options.library_rates.items()}
         self._refusal: SinkRefused | None = None
         self._trouble_told: str | None = None
         self._wait_told: str | None = None
@@ -356,11 +359,30 @@ class Relay:
                 return min(full_s, next_s)
             if not self._is_open and not self._open():
                 continue
+            batch = self._within_rates(batch, now_s)
+            if not batch:
+                continue  # they are not due any more
             self._rate.take(len(batch))
             self._send(batch)
             if self._has_news or (self._has_more and self._has_room()):  # read on before they run out
                 return now_s
         return math.inf
+
+    def _within_rates(self, batch: list[Entry], now_s: float) -> list[Entry]:
+        """Those of a batch that the rates of their libraries let go; the others wait for theirs."""
+        going = []
+        for entry in batch:
+            rate = self._library_rates.get(entry.fact.event.library)
+            if rate is not None and not rate.allows(1, now_s):
+                entry.due_s = max(rate.due_s(now_s), now_s + 0.001)
+                entry.reason = "its library is not told faster than `rate` says"
+                if self._traits.is_strict:
+                    break
+                continue
+            if rate is not None:
+                rate.take(1)
+            going.append(entry)
+        return going
 
     def _open(self) -> bool:
         """Connect; ``False``: that is not possible now."""

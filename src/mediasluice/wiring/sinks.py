@@ -61,7 +61,8 @@ def plans(settings: Settings, needs: Needs) -> list[Plan]:
     for name, section in settings.sinks.items():
         make, traits = _making(section, settings, name, needs)
         kind: str = section.type
-        found.append(Plan(name, kind, make, traits, _options(section, kind), (section, _places(settings))))
+        said = (section, _places(settings), settings.file_watch.buffer_size)
+        found.append(Plan(name, kind, make, traits, _options(section, kind, settings), said))
     return found
 
 
@@ -127,7 +128,7 @@ def _rabbitmq(section: sections.RabbitMQ, name: str, needs: Needs) -> Callable[[
     return make
 
 
-def _options(section: SinkSection, kind: str) -> Options:
+def _options(section: SinkSection, kind: str, settings: Settings) -> Options:
     cap_s = BROKER_CAP_S if kind in {"rabbitmq", "asynq"} else CAP_S
     return Options(
         events=section.events,
@@ -139,9 +140,15 @@ def _options(section: SinkSection, kind: str) -> Options:
         batch=section.batch.max,
         window_s=section.batch.window,
         rate=section.rate,
+        library_rates={
+            name: (one.rate.events_per_second, one.rate.burst)
+            for name, one in settings.sections.items()
+            if one.rate.events_per_second is not None
+        },
+        read_ahead=max(settings.file_watch.buffer_size, notify.FULL if kind == "notify" else 1),
     )
 
 
-def _places(settings: Settings) -> tuple[tuple[str, str, bytes], ...]:
+def _places(settings: Settings) -> tuple[object, ...]:
     """What a sink may need to know of the libraries."""
-    return tuple((name, one.type, one.path) for name, one in settings.sections.items())
+    return tuple((name, one.type, one.path, one.rate, one.jobs) for name, one in settings.sections.items())

@@ -11,8 +11,9 @@ import pytest
 from mediasluice.catalogue import outbox
 from mediasluice.catalogue.outbox import ACTIVE, DEAD, DISABLED, PARKED, PAUSED, Announced, Fact
 from mediasluice.delivery.relay import DEAD_IN_A_ROW, REFUSED_S
-from mediasluice.delivery.sink import DELIVERED, Outcome, Result
+from mediasluice.delivery.sink import DELIVERED, Outcome, Result, Traits
 from mediasluice.errors import MissingExtra, SinkRefused, SinkUnreachable
+from tests.catalogues import add_root
 from tests.relaying import BY_FILE, IN_ORDER, Bench
 
 LATER = Outcome(Result.LATER, "not yet", 5.0)
@@ -121,6 +122,22 @@ def test_no_faster_than_allowed(bench: Bench) -> None:
     assert len(bench.far.seqs) == 11
     bench.run(relay, 5)
     assert bench.far.seqs == list(range(1, 21))
+
+
+@pytest.mark.parametrize("traits", [BY_FILE, IN_ORDER], ids=["by file", "in order"])
+def test_a_library_is_told_no_faster_than_it_says(bench: Bench, traits: Traits) -> None:
+    """S1-96: the rate of a library holds, nothing of it is lost, and in any order other libraries pass."""
+    slow = bench.root
+    other = add_root(bench.catalogue, "films", b"disk-2")
+    bench.create(*map(str, range(10)), root=slow)
+    bench.create("film", root=other)
+    relay = bench.relay(traits, library_rates={"photos": (1.0, 2)})
+    bench.run(relay)
+    assert len(bench.far.seqs) == (3 if traits is BY_FILE else 2)
+    bench.run(relay, 4)
+    assert len(bench.far.seqs) == (7 if traits is BY_FILE else 6)
+    bench.run(relay, 10)
+    assert sorted(bench.far.seqs) == list(range(1, 12))
 
 
 # -- it does not go well -------------------------------------------------------------------------

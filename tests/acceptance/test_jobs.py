@@ -119,6 +119,8 @@ def test_sweeps(sluice: Sluice, folder: Path) -> None:
         assert connection.execute("SELECT count(*) FROM reading WHERE version = ?", (READER_VERSION,)).fetchone() == (
             1,
         )
+    assert done(sluice, service, sluice.object("jobs", "run", "make", "what=preview")["id"])["done"] == 1
+    done(sluice, service, sluice.object("jobs", "run", "transcode")["id"])
     failed = sluice.object("jobs", "run", "make", "what=coffee")["id"]
     service.wait(lambda: sluice.object("jobs", "show", str(failed))["state"] == "dead", "it fails", SOON_S)
     assert "what=essence" in sluice.object("jobs", "show", str(failed))["reason"]

@@ -57,7 +57,9 @@ def show(ctx: typer.Context, job: _Id) -> None:
 @app.command(cls=Command)
 def run(
     ctx: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="verify, digests, retention, scan, read or make.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="verify, digests, retention, scan, read, make or transcode.")
+    ],
     args: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE", help="What it is told, such as library=photos.")
     ] = None,

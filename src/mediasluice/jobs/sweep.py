@@ -4,7 +4,8 @@ What reads and makes has queues of its own in the catalogue, which survive a cra
 one that is begun again finds less to do.
 
 ``read``: contents that an older version read, and files that could not be read. ``make``: what a product is not made
-of yet; args: ``what``, essence or likeness. Gives counts. Fails with: UsageError (another product).
+of yet; args: ``what``, preview, essence or likeness. ``transcode``: renditions that could not be made are tried again,
+and it is waited for all that are wanted. Gives counts. Fails with: UsageError (another product).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from mediasluice.errors import UsageError
 from mediasluice.jobs.port import Context, Kind
 
 READ, MAKE = "read", "make"
-PRODUCTS = ("essence", "likeness")
+TRANSCODE = "transcode"
+PRODUCTS = ("preview", "essence", "likeness")
 LOOK_S = 0.5  # chosen: how often is looked how far it is
 
 
@@ -40,6 +42,11 @@ def reading(begin: Callable[[], Sweep]) -> Kind:
 def making(begin: Callable[[str], Sweep]) -> Kind:
     """The kind that makes products."""
     return Kind(MAKE, partial(_make, begin))
+
+
+def transcoding(begin: Callable[[], Sweep]) -> Kind:
+    """The kind that makes renditions."""
+    return Kind(TRANSCODE, partial(_read, begin))
 
 
 def _read(begin: Callable[[], Sweep], context: Context, _: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -84,6 +84,27 @@ def wishes_of(libraries: Iterable[Library]) -> frozenset[Wish]:
     return frozenset(wishes)
 
 
+class Sweep:
+    """How far renditions are."""
+
+    def __init__(self, open_view: Callable[[], View]) -> None:
+        self._open_view = open_view
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether none is waiting."""
+        return not self._counts().get(renditions.WAITING, 0)
+
+    @property
+    def done(self) -> int:
+        """How many there are."""
+        return self._counts().get(renditions.MADE, 0)
+
+    def _counts(self) -> dict[str, int]:
+        with self._open_view() as view:
+            return view.ask(renditions.counts)
+
+
 class Renderer:
     """The renditions of one host. Build it, then :meth:`start`."""
 
@@ -137,6 +158,12 @@ class Renderer:
         if wishes != self._wishes:
             self._wishes = wishes
             self._wake.set()
+
+    def sweep(self) -> Sweep:
+        """Try again what could not be made; gives what tells how far all of it is."""
+        self._writer.call(lambda catalogue: catalogue.change(renditions.retry_failed, "", now_us()))
+        self._wake.set()
+        return Sweep(self._open_view)
 
     def halt(self) -> None:
         """Begin to end; what is being made is given up and tried by the next start."""

@@ -35,6 +35,7 @@ KINDS: Mapping[str, Mapping[str, type]] = {
     "scan": {"library": str},
     "read": {},
     "make": {"what": str},
+    "transcode": {},
 }
 """The kinds of jobs, and what each may be told."""
 

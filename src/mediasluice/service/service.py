@@ -520,7 +520,7 @@ class Service:
             self.log,
             settings=lambda: self.settings,
             roots=lambda: self._host.intake.roots,
-            ways=Ways(self._scan, self._host.enricher.sweep, self._host.maker.request),
+            ways=Ways(self._scan, self._host.enricher.sweep, self._host.maker.request, self._host.renderer.sweep),
             failed=self._fail,
         )
 

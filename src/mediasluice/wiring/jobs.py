@@ -35,6 +35,7 @@ class Ways(NamedTuple):
     scan: Scan
     read: Callable[[], Sweep]
     make: Callable[[str], Sweep]
+    transcode: Callable[[], Sweep]
 
 
 def engine(
@@ -57,6 +58,7 @@ def engine(
         scan.kind(ways.scan),
         sweep.reading(ways.read),
         sweep.making(ways.make),
+        sweep.transcoding(ways.transcode),
     ]
     return Engine(kinds, open_view, writer, log, clock=now_us, failed=failed)
 
